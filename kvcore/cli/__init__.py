@@ -1,0 +1,1 @@
+"""The command line: kvcore serve, kvcore kv, kvcore doctor."""

@@ -1,0 +1,64 @@
+"""Every bound and default of kvcore, with its unit, in one place.
+
+A server that accepts bytes from anyone needs a limit on everything that can grow, and a
+reader who wants to know "how big may it get" should have one file to open. Names end in
+their unit: `_bytes`, `_ns` (nanoseconds), `_count`. Times are integer nanoseconds since
+the Unix epoch (`Nanos`), because that is what JetStream puts on the wire and because
+integers add up the same on every machine.
+
+Left out: limits that a stream's configuration sets; those are in `jetstream/config.py`.
+"""
+
+from typing import TypeAlias
+
+Nanos: TypeAlias = int
+
+MICROSECOND_NS: Nanos = 1_000
+MILLISECOND_NS: Nanos = 1_000_000
+SECOND_NS: Nanos = 1_000_000_000
+MINUTE_NS: Nanos = 60 * SECOND_NS
+HOUR_NS: Nanos = 60 * MINUTE_NS
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+# The client protocol (nats-server's defaults).
+CONTROL_LINE_BYTES = 4096
+PAYLOAD_BYTES = 1 * MIB
+PENDING_OUTPUT_BYTES = 64 * MIB  # unread output of one client before it is a slow consumer
+CONNECTIONS_COUNT = 64 * 1024
+PING_INTERVAL_NS: Nanos = 2 * MINUTE_NS
+PINGS_OUT_COUNT = 2
+AUTH_TIMEOUT_NS: Nanos = 2 * SECOND_NS
+INTEREST_CACHE_COUNT = 8192  # publish subjects whose match is remembered
+
+# JSON that strangers send.
+JSON_DEPTH_COUNT = 32
+
+# JetStream.
+HEADER_BYTES = 64 * KIB
+DUPLICATE_WINDOW_NS: Nanos = 2 * MINUTE_NS
+DUPLICATE_WINDOW_MIN_NS: Nanos = 100 * MILLISECOND_NS
+MAX_AGE_MIN_NS: Nanos = 100 * MILLISECOND_NS
+MARKER_TTL_MIN_NS: Nanos = SECOND_NS
+REPLICAS_COUNT = 5
+STREAM_NAME_BYTES = 255
+NAMES_PAGE_COUNT = 1024
+LIST_PAGE_COUNT = 256
+SUBJECTS_PAGE_COUNT = 100_000
+BATCH_GET_COUNT = 1024
+CONSUMER_INACTIVE_NS: Nanos = 5 * SECOND_NS
+ACK_WAIT_NS: Nanos = 30 * SECOND_NS
+FLOW_WINDOW_FIRST_BYTES = 2 * MIB
+FLOW_WINDOW_MAX_BYTES = 32 * MIB
+DELIVERIES_PER_TURN_COUNT = 500  # a long snapshot is sent in slices of about 5 ms
+
+# Storage.
+RECORD_BYTES = 64 * MIB  # no record of the log file is longer: a larger length is damage
+COMPACT_FLOOR_BYTES = 4 * MIB  # smaller files are not worth compacting
+SYNC_INTERVAL_NS: Nanos = 2 * MINUTE_NS  # of `--sync interval`: nats-server's default
+
+# Lame duck mode.
+LAME_DUCK_GRACE_NS: Nanos = 10 * SECOND_NS
+LAME_DUCK_DURATION_NS: Nanos = 2 * MINUTE_NS

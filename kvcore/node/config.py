@@ -1,0 +1,63 @@
+"""What one server is told before it starts, as one frozen value.
+
+Flags, a configuration file or a test make a `NodeConfig`; the server never reads an
+environment variable. Passwords arrive with the function that checks them, so that the
+pure layers need no cryptography.
+
+Left out: addresses to listen on and directories; those belong to the driver.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kvcore import limits
+from kvcore.limits import Nanos
+
+
+def equal_secrets(given: str, expected: str) -> bool:
+    """Whether two secrets are equal, in time that depends on their lengths alone."""
+    a, b = given.encode(), expected.encode()
+    difference = len(a) ^ len(b)
+    for x, y in zip(a, b, strict=False):
+        difference |= x ^ y
+    return difference == 0
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A name and its password."""
+
+    name: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """One server's settings; sizes in bytes, times in nanoseconds."""
+
+    server_name: str
+    server_id: str
+    host: str = "127.0.0.1"
+    port: int = 4222
+    version: str = "2.11.0"
+    max_payload: int = limits.PAYLOAD_BYTES
+    max_control_line: int = limits.CONTROL_LINE_BYTES
+    max_connections: int = limits.CONNECTIONS_COUNT
+    ping_interval: Nanos = limits.PING_INTERVAL_NS
+    ping_max: int = limits.PINGS_OUT_COUNT
+    auth_timeout: Nanos = limits.AUTH_TIMEOUT_NS
+    users: tuple[User, ...] = ()
+    token: str = field(default="", repr=False)
+    check_secret: Callable[[str, str], bool] = field(default=equal_secrets, repr=False)
+    jetstream: bool = True
+    max_memory: int = -1  # bytes of memory streams; -1 is no bound
+    max_storage: int = -1  # bytes of file streams
+    tags: tuple[str, ...] = ()
+    store_dir: str = ""  # for reports only
+    lame_duck_grace: Nanos = limits.LAME_DUCK_GRACE_NS
+    lame_duck_duration: Nanos = limits.LAME_DUCK_DURATION_NS
+
+    @property
+    def auth_required(self) -> bool:
+        """Whether a client must name itself before anything else."""
+        return bool(self.users or self.token)

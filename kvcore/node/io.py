@@ -1,0 +1,89 @@
+"""What a driver and a server say to each other: events in, effects out.
+
+A driver owns sockets, files and a clock; a `Node` owns everything else. All that arrives
+in one turn of the driver's loop is handled event by event, then `effects` is drained once:
+one write per connection, one batch per engine, one sync. That is where the speed comes
+from, and it makes a run replayable: the events, their times and the turn boundaries are
+all there is to know.
+
+The order within `Effects` is the law: batches are written first, the sync covers all that
+has been written so far, client writes may leave at once (what they promise was synced in
+an earlier turn), closes come after the writes of their connection.
+
+Left out: peers. Their three events come with replication.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TypeAlias
+
+from kvcore.storage.base import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class ClientConnected:
+    """A client's socket was accepted; `conn` is new and never used again."""
+
+    conn: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientData:
+    """Bytes from a client, split wherever the network liked."""
+
+    conn: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ClientClosed:
+    """The client is gone; nothing more will reach it. `reason` is for the trace."""
+
+    conn: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimerFired:
+    """The time that `deadline` asked for has come; handled last in a turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """Everything written up to the effects that carried `ticket` is durable."""
+
+    ticket: int
+
+
+class Order(Enum):
+    """What an operator can tell a running server."""
+
+    LAME_DUCK = "lame duck"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """An order from outside the protocol (a signal, a verb of the lab)."""
+
+    order: Order
+
+
+Event: TypeAlias = ClientConnected | ClientData | ClientClosed | TimerFired | Synced | Operator
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a turn asks of its driver.
+
+    `writes` maps a connection to its bytes, joined; `batches` maps an engine's name
+    ("file", "memory") to what it must write; `sync` asks that the "file" engine be synced
+    and answered with `Synced(sync)`; tickets ascend, and a later one covers the earlier.
+    """
+
+    writes: Mapping[int, bytes] = field(default_factory=dict)
+    closes: tuple[int, ...] = ()
+    batches: Mapping[str, Batch] = field(default_factory=dict)
+    sync: int | None = None

@@ -1,0 +1,1 @@
+"""Consensus, pure. Today a group of one server; the stored form is already Raft's."""

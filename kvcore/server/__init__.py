@@ -1,0 +1,1 @@
+"""The asyncio driver: sockets, files, signals and a real clock around one Node."""

@@ -1,0 +1,67 @@
+"""The storage contract: what a server may rely on, whichever engine holds the bytes.
+
+A server's promises rest on one sentence: **after a crash the surviving state is a prefix
+of the written batches, and at least all that was synced.** Everything else follows. A
+batch is atomic, so a message and the index that says it was applied are never apart.
+Batches survive in order, so the log is never newer than what it refers to. `sync` is the
+only promise, so whoever acknowledges before it returns is lying.
+
+Reads are calls and writes are effects: a server reads whenever it likes, but hands its
+writes to its driver, so that a test can put a crash between any write and its sync.
+
+A `View` is frozen at the batch after which it was taken, whatever is written later, and
+costs nothing to take; it must be closed, since an engine keeps old values for it.
+
+Left out: transactions that read, iterators that survive writes (take a view), and
+compaction, which an engine does on its own.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+Write: TypeAlias = tuple[bytes, bytes | None]  # key and value; None deletes the key
+
+
+@dataclass(slots=True)
+class Batch:
+    """Writes that take effect together, in order: a later one wins.
+
+    `ranges` are half-open key ranges `[start, end)` that are emptied before `writes`.
+    """
+
+    writes: list[Write] = field(default_factory=list)
+    ranges: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.writes or self.ranges)
+
+
+class Reader(Protocol):
+    """What can be read; keys compare as bytes, scans ascend and leave `end` out."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]: ...
+
+
+class View(Reader, Protocol):
+    """A store as it was when the view was taken."""
+
+    def close(self) -> None: ...
+
+
+class Storage(Reader, Protocol):
+    """An engine. `write` makes a batch visible to reads; only `sync` makes it durable.
+
+    `write` and `sync` raise `StorageError` when the disk refuses. A failed sync is final:
+    what it covered may be gone, so the engine refuses every later call (never retry fsync).
+    """
+
+    def view(self) -> View: ...
+    def write(self, batch: Batch) -> None: ...
+    def sync(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class StorageError(Exception):
+    """The store can't be opened, read or written; the text says what to do about it."""

@@ -1,0 +1,1 @@
+"""Pictures of a cluster, each with its text twin."""
