@@ -40,14 +40,18 @@ class Batch:
 class Reader(Protocol):
     """What can be read; keys compare as bytes, scans ascend and leave `end` out."""
 
-    def get(self, key: bytes) -> bytes | None: ...
-    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]: ...
+    def get(self, key: bytes) -> bytes | None:
+        """The value of a key; None if there is none (an empty value is a value)."""
+
+    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """The pairs of `[start, end)`; on a store, don't write while it runs."""
 
 
 class View(Reader, Protocol):
     """A store as it was when the view was taken."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let the engine drop what it kept; reading afterwards is an error."""
 
 
 class Storage(Reader, Protocol):
@@ -60,7 +64,8 @@ class Storage(Reader, Protocol):
     def view(self) -> View: ...
     def write(self, batch: Batch) -> None: ...
     def sync(self) -> None: ...
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Let the engine drop what it kept; reading afterwards is an error."""
 
 
 class StorageError(Exception):

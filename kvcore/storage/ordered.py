@@ -1,0 +1,103 @@
+"""Keys in order, when a dict holds the values.
+
+A dict finds a key at once but knows no order; a sorted list knows the order but moves half
+of itself on each insertion. The remedy is a list of short sorted lists: a search finds the
+chunk, then the place in it, and an insertion moves a few kilobytes at most. Adding or
+removing a key costs about a microsecond whatever the size, and 8 bytes a key of memory.
+
+`_floors[i]` is at most the least key of chunk i and more than every key of the chunk
+before; it may be stale, which is harmless. `_floors[0]` is empty, so every key has a chunk.
+
+Left out: a balanced tree. In Python its nodes would cost more than all the rest.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+
+CHUNK_KEYS = 512
+
+
+class SortedKeys:
+    """A set of byte strings that can be read in ascending order from any place."""
+
+    __slots__ = ("_chunks", "_floors")
+
+    def __init__(self) -> None:
+        self._chunks: list[list[bytes]] = [[]]
+        self._floors: list[bytes] = [b""]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._chunks))
+
+    def add(self, key: bytes) -> None:
+        """Add a key that is not present."""
+        at = bisect_right(self._floors, key) - 1
+        chunk = self._chunks[at]
+        if not chunk or key > chunk[-1]:
+            if len(chunk) >= CHUNK_KEYS:  # ascending keys leave full chunks behind them
+                self._chunks.insert(at + 1, [key])
+                self._floors.insert(at + 1, key)
+            else:
+                chunk.append(key)
+            return
+        insort(chunk, key)
+        if len(chunk) > CHUNK_KEYS:
+            half = CHUNK_KEYS // 2
+            self._chunks.insert(at + 1, chunk[half:])
+            self._floors.insert(at + 1, chunk[half])
+            del chunk[half:]
+
+    def remove(self, key: bytes) -> None:
+        """Remove a key that is present."""
+        at = bisect_right(self._floors, key) - 1
+        chunk = self._chunks[at]
+        place = bisect_left(chunk, key)
+        assert chunk[place] == key, "removed a key that is not there"
+        del chunk[place]
+        if len(chunk) < CHUNK_KEYS // 4:
+            self._shrink(at)
+
+    def take_range(self, start: bytes, end: bytes) -> list[bytes]:
+        """Remove and return the keys of `[start, end)`, ascending."""
+        taken: list[bytes] = []
+        at = bisect_right(self._floors, start) - 1
+        while at < len(self._chunks):
+            chunk = self._chunks[at]
+            low, high = bisect_left(chunk, start), bisect_left(chunk, end)
+            taken += chunk[low:high]
+            del chunk[low:high]
+            if chunk and chunk[-1] >= end:
+                break
+            if not chunk and len(self._chunks) > 1:
+                self._drop(at)
+            else:
+                at += 1
+        return taken
+
+    def first(self, start: bytes, end: bytes, count: int) -> list[bytes]:
+        """At most `count` keys of `[start, end)`, the least first."""
+        found: list[bytes] = []
+        at = bisect_right(self._floors, start) - 1
+        while at < len(self._chunks) and len(found) < count:
+            chunk = self._chunks[at]
+            low, high = bisect_left(chunk, start), bisect_left(chunk, end)
+            found += chunk[low : min(high, low + count - len(found))]
+            if high < len(chunk):
+                break
+            at += 1
+        return found
+
+    def _shrink(self, at: int) -> None:
+        """Join a chunk that has become short to the one after it, or drop it if empty."""
+        chunk = self._chunks[at]
+        if not chunk and len(self._chunks) > 1:
+            self._drop(at)
+        elif at + 1 < len(self._chunks):
+            after = self._chunks[at + 1]
+            if len(chunk) + len(after) <= CHUNK_KEYS // 2:
+                chunk += after
+                self._drop(at + 1)
+
+    def _drop(self, at: int) -> None:
+        del self._chunks[at]
+        del self._floors[at]
+        self._floors[0] = b""
