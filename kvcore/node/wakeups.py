@@ -1,0 +1,55 @@
+"""When does a server next have something to do?
+
+A server has no ticks: it tells its driver one deadline, the earliest of all the times at
+which anything in it wants to be woken. Streams and consumers each keep one such time, and
+move it far more often than it comes due, so a moved time leaves its old entry in the heap,
+recognised as stale when it surfaces. Ties are broken by age, never by the key, so that a
+run is the same on every machine.
+
+Left out: repeating timers. Whoever is woken says when it wants to be woken again.
+"""
+
+import heapq
+from typing import Generic, TypeVar
+
+from kvcore.limits import Nanos
+
+Key = TypeVar("Key")
+
+
+class Wakeups(Generic[Key]):
+    """One time per key; the earliest first."""
+
+    def __init__(self) -> None:
+        self._at: dict[Key, tuple[Nanos, int]] = {}
+        self._heap: list[tuple[Nanos, int, Key]] = []
+        self._made = 0
+
+    def set(self, key: Key, at: Nanos | None) -> None:
+        """Wake `key` at `at` and at no other time; None: don't."""
+        known = self._at.get(key)
+        if at is None:
+            self._at.pop(key, None)
+        elif known is None or known[0] != at:
+            self._made += 1
+            self._at[key] = (at, self._made)
+            heapq.heappush(self._heap, (at, self._made, key))
+            if len(self._heap) > 64 and len(self._heap) > 4 * len(self._at):
+                self._heap = [(t, n, k) for k, (t, n) in self._at.items()]
+                heapq.heapify(self._heap)
+
+    def next(self) -> Nanos | None:
+        """The earliest time, None if nobody waits."""
+        heap = self._heap
+        while heap and self._at.get(heap[0][2]) != heap[0][:2]:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else None
+
+    def take_due(self, now: Nanos) -> list[Key]:
+        """The keys whose time has come, earliest first; they wait no longer."""
+        due = []
+        while (at := self.next()) is not None and at <= now:
+            key = heapq.heappop(self._heap)[2]
+            del self._at[key]
+            due.append(key)
+        return due

@@ -1,0 +1,106 @@
+"""Run the tests in stages, one line each, and end with every skip and its reason.
+
+    python scripts/run_tests.py [STAGE ...]
+
+A stage is a list of commands. Its line says how it went, how many tests and how long;
+what a failing command printed follows. The exit code is 0 only if every stage passed.
+Skips are read from pytest's JUnit files, so that a skip can't hide in a long log.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+PYTEST = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
+PARALLEL = ["-n", "2", "--dist", "loadfile"]
+
+STAGES: dict[str, list[list[str]]] = {
+    "style": [
+        [str(BIN / "ruff"), "format", "--check", "."],
+        [str(BIN / "ruff"), "check", "."],
+        [str(BIN / "mypy")],
+    ],
+    "architecture": [[*PYTEST, "tests/test_architecture.py", "tests/packaging"]],
+    "unit": [
+        [
+            *(*PYTEST, *PARALLEL, "tests/nats", "tests/storage", "tests/raft"),
+            *("tests/jetstream", "tests/node", "tests/server", "tests/cli", "tests/viz"),
+        ]
+    ],
+    "simulation": [[*PYTEST, *PARALLEL, "tests/sim", "tests/lab"]],
+    "interop": [[*PYTEST, *PARALLEL, "tests/interop", "tests/fuzz", "tests/durability"]],
+    "lessons": [[*PYTEST, *PARALLEL, "tests/lessons"]],
+    "browser": [[*PYTEST, "tests/browser"]],
+}
+
+
+@dataclass
+class Tally:
+    passed: int = 0
+    failed: int = 0
+    skips: list[str] = field(default_factory=list)
+
+    def read(self, report: Path) -> int:
+        """Add a JUnit file; returns how many tests it tells of."""
+        before = self.passed + self.failed + len(self.skips)
+        for case in ET.parse(report).getroot().iter("testcase"):
+            skip = case.find("skipped")
+            if case.find("failure") is not None or case.find("error") is not None:
+                self.failed += 1
+            elif skip is not None:
+                self.skips.append(f"{case.get('name')}: {skip.get('message', 'no reason given')}")
+            else:
+                self.passed += 1
+        return self.passed + self.failed + len(self.skips) - before
+
+
+def run_stage(name: str, tally: Tally) -> bool:
+    start = time.monotonic()
+    tests = 0
+    failures: list[str] = []
+    for number, command in enumerate(STAGES[name]):
+        with tempfile.TemporaryDirectory() as scratch:
+            report = Path(scratch) / "junit.xml"
+            is_pytest = "pytest" in command
+            full = [*command, f"--junitxml={report}"] if is_pytest else command
+            done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True, check=False)
+            counted = tally.read(report) if report.exists() else 0
+            tests += counted
+            if done.returncode != 0 or (is_pytest and not counted):
+                failures.append(f"--- {name} [{number + 1}]: {' '.join(command)}")
+                failures.append(done.stdout[-20_000:] + done.stderr[-5_000:])
+                if not counted:
+                    tally.failed += 1
+    seconds = time.monotonic() - start
+    word = "FAIL" if failures else "PASS"
+    print(f"{word} {name:<13}{f'{tests} tests' if tests else 'clean' if not failures else '':<12} {seconds:6.1f} s", flush=True)
+    for text in failures:
+        print(text, flush=True)
+    return not failures
+
+
+def main() -> int:
+    wanted = sys.argv[1:] or list(STAGES)
+    unknown = [name for name in wanted if name not in STAGES]
+    if unknown:
+        print(f"no such stage: {', '.join(unknown)}; there are: {', '.join(STAGES)}")
+        return 2
+    os.environ.pop("KVCOURSE_STRICT", None)
+    tally = Tally()
+    results = [run_stage(name, tally) for name in wanted]
+    print(f"{tally.passed} passed, {tally.failed} failed, {len(tally.skips)} skipped")
+    print("skips: " + ("; ".join(tally.skips) if tally.skips else "none"))
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
