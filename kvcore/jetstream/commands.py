@@ -1,0 +1,239 @@
+"""What goes into a stream's log and into the meta log: the commands, and their bytes.
+
+A server never changes a stream; it proposes a command, and every replica that applies the
+log comes to the same state. So a command carries everything that the decision needs: the
+time that the leader read from its clock, and the subject that the answer goes to. Expiry is
+a command as well, since a clock is not replicated but a log entry is.
+
+Each command is one letter and its fields, big-endian; text is UTF-8 with whatever bytes a
+client sent kept as they were (`surrogateescape`):
+
+    P  time u64, subject length u16, reply length u16, header length u32 | subject, reply,
+       header, payload                                      (a message, the hot path)
+    others  a letter, then each field in turn: u64 for a number, u32 length and bytes for text
+
+Left out: versions of a command. A new form gets a new letter, so old logs stay readable.
+"""
+
+from dataclasses import dataclass, fields
+from struct import Struct
+from struct import error as StructError  # noqa: N812 - it is a class
+from typing import TypeAlias
+
+from kvcore.limits import Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A message for the stream; `header` is the whole block or None."""
+
+    subject: str
+    reply: str
+    header: bytes | None
+    payload: bytes
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Drop whatever is past its age or its time to live at `time`."""
+
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """Drop messages: of `filter` ("" is all), below `seq` (0: no bound), all but `keep`."""
+
+    filter: str
+    keep: int
+    seq: int
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteMessage:
+    """Drop one message; `no_erase` skips overwriting its bytes, which we never need."""
+
+    seq: int
+    no_erase: bool
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateConfig:
+    """Switch to a configuration that the meta group has already accepted."""
+
+    config_json: bytes
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class CreateConsumer:
+    """Add a consumer, or change one; `action` is "", "create" or "update"."""
+
+    config_json: bytes
+    name: str
+    action: str
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteConsumer:
+    """Forget a consumer; a server that reaps an abandoned one gives no reply subject."""
+
+    name: str
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class CreateStream:
+    """Assign a new stream."""
+
+    config_json: bytes
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateStream:
+    """Change a stream's assignment; its group switches over with an `UpdateConfig`."""
+
+    config_json: bytes
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteStream:
+    """Forget a stream and everything in it."""
+
+    name: str
+    reply: str
+    time: Nanos
+
+
+StreamCommand: TypeAlias = (
+    Publish | Expire | Purge | DeleteMessage | UpdateConfig | CreateConsumer | DeleteConsumer
+)
+MetaCommand: TypeAlias = CreateStream | UpdateStream | DeleteStream
+Command: TypeAlias = StreamCommand | MetaCommand
+
+
+class CodecError(ValueError):
+    """Bytes that are no command: a damaged log, or a newer version's."""
+
+
+_PUBLISH = Struct(">cQHHI")
+_U64 = Struct(">Q")
+_U32 = Struct(">I")
+_LETTERS: dict[bytes, type[Command]] = {
+    b"E": Expire,
+    b"U": Purge,
+    b"D": DeleteMessage,
+    b"C": UpdateConfig,
+    b"K": CreateConsumer,
+    b"k": DeleteConsumer,
+    b"S": CreateStream,
+    b"T": UpdateStream,
+    b"s": DeleteStream,
+}
+_LETTER_OF = {kind: letter for letter, kind in _LETTERS.items()}
+_FIELDS = {kind: tuple((f.name, f.type) for f in fields(kind)) for kind in _LETTER_OF}
+
+
+def encode(command: Command) -> bytes:
+    """A command's bytes, as they stand in the log."""
+    if isinstance(command, Publish):
+        subject = command.subject.encode("utf-8", "surrogateescape")
+        reply = command.reply.encode("utf-8", "surrogateescape")
+        header = command.header or b""
+        return b"".join((
+            _PUBLISH.pack(b"P", command.time, len(subject), len(reply), len(header)),
+            subject,
+            reply,
+            header,
+            command.payload,
+        ))
+    parts = [_LETTER_OF[type(command)]]
+    for name, _kind in _FIELDS[type(command)]:
+        value = getattr(command, name)
+        if isinstance(value, int):
+            parts.append(_U64.pack(value))
+        else:
+            data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+            parts += (_U32.pack(len(data)), data)
+    return b"".join(parts)
+
+
+def decode(data: bytes) -> Command:
+    """The command that `encode` wrote; raises `CodecError` for anything else."""
+    letter = data[:1]
+    try:
+        if letter == b"P":
+            return _decode_publish(data)
+        kind = _LETTERS.get(letter)
+        if kind is None:
+            raise CodecError(f"no command has the letter {letter!r}")
+        return _decode_fields(kind, data)
+    except (IndexError, UnicodeDecodeError, StructError) as error:
+        raise CodecError(f"a damaged command {letter!r}: {error}") from error
+
+
+def decode_stream(data: bytes) -> StreamCommand:
+    """As `decode`, for a stream's log."""
+    command = decode(data)
+    if isinstance(command, CreateStream | UpdateStream | DeleteStream):
+        raise CodecError(f"a stream's log holds a {type(command).__name__}")
+    return command
+
+
+def decode_meta(data: bytes) -> MetaCommand:
+    """As `decode`, for the meta group's log."""
+    command = decode(data)
+    if not isinstance(command, CreateStream | UpdateStream | DeleteStream):
+        raise CodecError(f"the meta log holds a {type(command).__name__}")
+    return command
+
+
+def _decode_publish(data: bytes) -> Publish:
+    _letter, time, subject_length, reply_length, header_length = _PUBLISH.unpack_from(data)
+    start = _PUBLISH.size
+    reply_at = start + subject_length
+    header_at = reply_at + reply_length
+    payload_at = header_at + header_length
+    if payload_at > len(data):
+        raise CodecError("a publish command is cut short")
+    return Publish(
+        data[start:reply_at].decode("utf-8", "surrogateescape"),
+        data[reply_at:header_at].decode("utf-8", "surrogateescape"),
+        data[header_at:payload_at] or None,
+        data[payload_at:],
+        time,
+    )
+
+
+def _decode_fields(kind: type[Command], data: bytes) -> Command:
+    values: list[object] = []
+    at = 1
+    for _name, field_type in _FIELDS[kind]:
+        if field_type in (int, bool):
+            number: int = _U64.unpack_from(data, at)[0]
+            values.append(bool(number) if field_type is bool else number)
+            at += _U64.size
+            continue
+        length: int = _U32.unpack_from(data, at)[0]
+        at += _U32.size
+        if at + length > len(data):
+            raise CodecError(f"a {kind.__name__} command is cut short")
+        text = data[at : at + length]
+        values.append(text.decode("utf-8", "surrogateescape") if field_type is str else text)
+        at += length
+    if at != len(data):
+        raise CodecError(f"a {kind.__name__} command has {len(data) - at} bytes too many")
+    return kind(*values)  # type: ignore[arg-type]  # the field types were read above

@@ -1,0 +1,119 @@
+"""What came of applying one command: facts for the host, and what to tell the client.
+
+`apply` runs on every replica and touches nothing but its own state; only the leader acts on
+the outcome. It publishes `payload` to `reply`, makes the body of an API answer from
+`result`, and tells the consumers what is new and what is gone.
+
+Order matters to a consumer: first everything that was stored (`stored`, then `markers`),
+then everything that was `removed`. A message may appear in both: a limit can drop a message
+in the very command that stored it.
+
+Left out: the API's JSON bodies (`bodies.py`). A PubAck is made here, since it is the hot
+path.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from kvcore.jetstream.config import StreamConfig
+from kvcore.jetstream.errors import ApiError
+from kvcore.limits import Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """A purge dropped `count` messages."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A message was deleted."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The stream has switched to a new configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerCreated:
+    """A consumer stands as asked for; `existed` says that it did before."""
+
+    name: str
+    existed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerDeleted:
+    """A consumer is forgotten."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Nothing changed, and this is why."""
+
+    error: ApiError
+
+
+StreamResult: TypeAlias = Purged | Deleted | Updated | ConsumerCreated | ConsumerDeleted | Refused
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Of one stream command; see the module's text. Not frozen: it is made on the hot path."""
+
+    reply: str = ""  # where the answer goes, "" is nowhere
+    payload: bytes = b""  # a PubAck or a publish error; empty when `result` says it
+    stored: int = 0  # the new message's sequence, 0 if nothing was stored
+    subject: str = ""  # and its subject
+    removed: Sequence[int] = ()  # sequences that are gone
+    markers: tuple[tuple[int, str], ...] = ()  # limit markers that an expiry stored
+    result: StreamResult | None = None  # of every command but a publish and an expiry
+    kind: str = ""  # which command it was: its class name
+
+
+@dataclass(frozen=True, slots=True)
+class StreamAssignment:
+    """A stream that the meta group knows: its group, its configuration, its birth."""
+
+    gid: int
+    config: StreamConfig
+    created: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCreated:
+    """A stream was assigned; `existed` says that the same one stood already."""
+
+    assignment: StreamAssignment
+    existed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamUpdated:
+    """An assignment changed; its group must now be given an `UpdateConfig`."""
+
+    assignment: StreamAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDeleted:
+    """An assignment is gone; its group must be destroyed."""
+
+    assignment: StreamAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class MetaOutcome:
+    """Of one meta command."""
+
+    reply: str
+    time: Nanos
+    result: StreamCreated | StreamUpdated | StreamDeleted | Refused
