@@ -1,1 +1,38 @@
-"""What a notebook imports."""
+"""What a notebook imports: `from kvcore.lab import Cluster, check, hint, predict, show`.
+
+Each name is fetched from its module when it is first used, so that a lesson pays only for
+what it shows and a broken optional library is met only where it is needed. No module here
+has the name of an export: importing it would put the module in the function's place.
+
+Left out: everything else. What is not in the table below is not the lessons' to use.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "Cluster": "kvcore.lab.cluster",
+    "NotInThisWorld": "kvcore.lab.cluster",
+    "run": "kvcore.lab.cluster",
+    "check": "kvcore.lab.exercise",
+    "hint": "kvcore.lab.exercise",
+    "reveal": "kvcore.lab.exercise",
+    "show_trace": "kvcore.lab.exercise",
+    "use": "kvcore.lab.exercise",
+    "outcome": "kvcore.lab.predictions",
+    "predict": "kvcore.lab.predictions",
+    "progress": "kvcore.lab.table",
+    "show_source": "kvcore.lab.source",
+    "show": "kvcore.viz.figure",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"kvcore.lab has no {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,199 @@
+"""Runs code that may be wrong in any way, and gets back to the learner within seconds.
+
+A learner's function may raise, loop for ever, swallow every exception, or wait for a
+message that never comes. None of that may hang the kernel or show them a page of our own
+frames: they get their line, the error, and a hint. So a check runs inside `run`:
+
+* in the main thread of a system with signals, a timer ticks; once the check has used its
+  share of processor time (or, on a busy machine, too long by the clock), each tick raises
+  `OutOfTime`, again and again until the code is left, even through `except:`;
+* elsewhere a trace function counts the lines that run in the learner's code, and stops it
+  after `STEPS_COUNT`.
+
+Left out: protection against hostile code (it is the learner's own machine), and C code that
+never comes back to the interpreter.
+"""
+
+import linecache
+import os
+import signal
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, FunctionType, TracebackType
+from typing import Generic, Literal, TypeVar
+
+CPU_SECONDS = 3.0
+WALL_SECONDS = 4.5
+STEPS_COUNT = 2_000_000
+_TICK_SECONDS = 0.05
+
+T = TypeVar("T")
+_OURS = (
+    str(Path(__file__).resolve().parents[1]),
+    sysconfig.get_path("stdlib"),
+    sysconfig.get_path("purelib"),
+    "<frozen",
+    "<string>",
+)
+
+
+class OutOfTime(KeyboardInterrupt):
+    """The check has used its time. Never escapes from `run`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why `run` has no value: "error" and "loop" are the learner's, "ours" is the check's."""
+
+    kind: Literal["error", "loop", "ours"]
+    message: str
+    line: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message} at {self.line}" if self.line else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Value(Generic[T]):
+    """The check came to its end."""
+
+    value: T
+
+
+def run(body: Callable[[], T], learner: object, *, patience: float = 1.0) -> Value[T] | Failure:
+    """Runs `body`; `learner` is what it judges, `patience` multiplies the time allowed."""
+    files = files_of(learner)
+    patience *= float(os.environ.get("KVCOURSE_PATIENCE", "1"))
+    try:
+        with _limits(patience):
+            return Value(body())
+    except OutOfTime as error:
+        line = learners_line(error, files)
+        return Failure("loop", f"still running after {CPU_SECONDS * patience:g} s", line)
+    except (KeyboardInterrupt, SystemExit) as error:
+        if isinstance(error, SystemExit):
+            return Failure("error", "SystemExit", learners_line(error, files))
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever the learner's code raises is news
+        line = learners_line(error, files)
+        kind: Literal["error", "ours"] = "error" if line or _is_bad_call(error, learner) else "ours"
+        text = str(error)
+        return Failure(kind, f"{type(error).__name__}{': ' + text if text else ''}", line)
+
+
+@contextmanager
+def _limits(patience: float) -> Iterator[None]:
+    main = threading.current_thread() is threading.main_thread()
+    if main and hasattr(signal, "setitimer"):
+        with _alarm(patience):
+            yield
+    else:
+        with _counted(patience):
+            yield
+
+
+@contextmanager
+def _alarm(patience: float) -> Iterator[None]:
+    """Raises `OutOfTime` at each tick once the time is used; restores the former alarm."""
+    armed = True
+    cpu, wall = time.process_time(), time.monotonic()
+
+    def tick(_signal: int, _frame: FrameType | None) -> None:
+        used = time.process_time() - cpu, time.monotonic() - wall
+        if armed and (used[0] > CPU_SECONDS * patience or used[1] > WALL_SECONDS * patience):
+            raise OutOfTime
+
+    former = signal.signal(signal.SIGALRM, tick)
+    delay, interval = signal.setitimer(signal.ITIMER_REAL, _TICK_SECONDS, _TICK_SECONDS)
+    try:
+        yield
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+        if delay:
+            rest = max(_TICK_SECONDS, delay - (time.monotonic() - wall))
+            signal.setitimer(signal.ITIMER_REAL, rest, interval)
+
+
+@contextmanager
+def _counted(patience: float) -> Iterator[None]:
+    """Counts the lines that run outside the libraries, where there is no alarm."""
+    left = int(STEPS_COUNT * patience)
+    until = time.monotonic() + WALL_SECONDS * patience
+
+    def local(_frame: FrameType, event: str, _argument: object) -> object:
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left < 0 or (left % 1024 == 0 and time.monotonic() > until):
+                raise OutOfTime
+        return local
+
+    def tracer(frame: FrameType, _event: str, _argument: object) -> object:
+        return None if is_ours(frame.f_code.co_filename) else local
+
+    former = sys.gettrace()
+    sys.settrace(tracer)  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        sys.settrace(former)
+
+
+def is_ours(filename: str) -> bool:
+    """True for kvcore, the standard library and installed packages."""
+    return filename.startswith(_OURS)
+
+
+def files_of(learner: object) -> dict[str, None]:
+    """The files (a notebook's cell is one) in which the learner's functions were written."""
+    if isinstance(learner, FunctionType):
+        return {learner.__code__.co_filename: None}
+    if isinstance(learner, tuple | list):
+        return {name: None for each in learner for name in files_of(each)}
+    if isinstance(learner, dict):
+        return files_of(list(learner.values()))
+    if isinstance(learner, type):
+        return files_of(list(vars(learner).values()))
+    inner = getattr(learner, "__wrapped__", None) or getattr(learner, "func", None)
+    return files_of(inner) if inner is not None else {}
+
+
+def learners_line(error: BaseException, files: dict[str, None]) -> str:
+    """The deepest line of the learner's own code that `error` passed through, or ""."""
+    theirs = elsewhere = ""
+    seen: BaseException | None = error
+    while seen is not None and not theirs:
+        for frame, number in _steps(seen.__traceback__):
+            name = frame.f_code.co_filename
+            if name in files:
+                theirs = _line(frame, number)
+            elif not is_ours(name):
+                elsewhere = _line(frame, number)
+        seen = seen.__cause__ or seen.__context__
+    return theirs or ("" if files else elsewhere)
+
+
+def _steps(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    while traceback is not None:
+        yield traceback.tb_frame, traceback.tb_lineno
+        traceback = traceback.tb_next
+
+
+def _line(frame: FrameType, number: int) -> str:
+    text = linecache.getline(frame.f_code.co_filename, number, frame.f_globals).strip()
+    return f"line {number}: {text}" if text else f"line {number} of {frame.f_code.co_name}"
+
+
+def _is_bad_call(error: BaseException, learner: object) -> bool:
+    """A call that the learner's signature doesn't take: it fails in our frame, by their doing."""
+    functions = learner if isinstance(learner, tuple) else (learner,)
+    names = [getattr(each, "__name__", "") for each in functions]
+    return isinstance(error, TypeError) and any(n and f"{n}()" in str(error) for n in names)
