@@ -18,8 +18,9 @@ of its own, and says one useful thing when it rejects. In `kvcore/lab/lessons/l0
                 return not_yet(f"… {shown(got)}", f"… {want}", seed=seed, hint="M1", trace=…)
         return passed("…")
 
-Keys of `wrong` become hint ids ("02a.M1"); "error" and "loop" (an exception, endless code)
-have general texts that `wrong` may replace; without a key the hint is level 1 ("02a.1").
+Keys of `wrong` become hint ids ("02a.M1"); "error", "loop" and "wait" (an exception, code
+without end, an await without end) have general texts that `wrong` may replace; without a
+key the hint is level 1 ("02a.1").
 Classifications and configurations: `quiz.py`. Async answers: `trial.py`. References in
 `course/solutions/02.py`, wrong ones in `tests/mutants/02.py`: `grading.py`.
 
@@ -52,6 +53,7 @@ LEVELS_COUNT = 3
 HINT_CHARACTERS = 320
 GENERAL = {
     "error": "Read the line above from right to left: which value in it is not what it expects?",
+    "wait": "It waits for something that never comes. What would have to happen, and who does it?",
     "loop": "Something never ends. What must change on each turn of the loop, and does it?",
 }
 
@@ -69,10 +71,11 @@ class Exercise:
     misconceptions: tuple[str, ...] = ()
     seeds: int = 8
     compare: str = ""
+    tempting: tuple[tuple[object, str], ...] = ()  # wrong answers that come to mind, hint keys
 
     def learner(self, answers: tuple[object, ...]) -> object:
         """What the check function is given."""
-        return answers[0] if len(answers) == 1 else answers
+        return answers[0] if len(self.names) == 1 else answers
 
     def hint(self, key: str) -> tuple[str, str]:
         """The id and the text of the hint that answers a verdict's key."""
@@ -169,7 +172,7 @@ def _verdict(outcome: sandbox.Value[Verdict] | sandbox.Failure) -> Verdict:
         return outcome.value
     if outcome.kind == "ours":
         return unknown(f"the check itself failed: {outcome}")
-    wanted = "an answer" if outcome.kind == "error" else "an end"
+    wanted = {"error": "an answer", "loop": "an end", "wait": "an answer in the end"}[outcome.kind]
     return not_yet(str(outcome), wanted, hint=outcome.kind)
 
 
@@ -225,7 +228,7 @@ def reveal(exercise_id: str) -> None:
         return
     for answer in solutions.references(task.id):
         say(f"── {task.id}: {answer.title} ──")
-        say(answer.source.rstrip())
+        say(answer.source(task.names).rstrip())
     say(f"── compare approaches: {task.compare or 'what does each do when the data grow?'} ──")
 
 

@@ -26,13 +26,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, TypeAlias, TypeVar
+
+from kvcore.sim.errors import SimulationStalled
 
 CPU_SECONDS = 3.0
 WALL_SECONDS = 4.5
 STEPS_COUNT = 2_000_000
 _TICK_SECONDS = 0.05
 
+Kind: TypeAlias = Literal["error", "loop", "wait", "ours"]
 T = TypeVar("T")
 _OURS = (
     str(Path(__file__).resolve().parents[1]),
@@ -49,9 +52,9 @@ class OutOfTime(KeyboardInterrupt):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why `run` has no value: "error" and "loop" are the learner's, "ours" is the check's."""
+    """Why `run` has no value: an exception, code or an await without end; or our own fault."""
 
-    kind: Literal["error", "loop", "ours"]
+    kind: Kind
     message: str
     line: str = ""
 
@@ -82,9 +85,16 @@ def run(body: Callable[[], T], learner: object, *, patience: float = 1.0) -> Val
         raise
     except BaseException as error:  # noqa: BLE001 - whatever the learner's code raises is news
         line = learners_line(error, files)
-        kind: Literal["error", "ours"] = "error" if line or _is_bad_call(error, learner) else "ours"
-        text = str(error)
-        return Failure(kind, f"{type(error).__name__}{': ' + text if text else ''}", line)
+        text = f"{type(error).__name__}: {error}".removesuffix(": ")
+        return Failure(_kind(error, line, learner), text, line)
+
+
+def _kind(error: BaseException, line: str, learner: object) -> Kind:
+    if isinstance(error, SimulationStalled):
+        return "wait"
+    if isinstance(error, TimeoutError) and line:
+        return "wait"
+    return "error" if line or _is_bad_call(error, learner) else "ours"
 
 
 @contextmanager

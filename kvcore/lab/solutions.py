@@ -24,22 +24,31 @@ _NAME = re.compile(r"ex_(\d\d[a-z])__([a-z0-9]+(?:_[a-z0-9]+)*)(?:__(\w+))?")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One approach to an exercise: `parts` by the notebook's name ("" if there is one only)."""
+    """One approach to an exercise: `parts` by the notebook's name ("" if there is one only).
+
+    `text` holds each part under its name in the file; `source` gives the notebook's names.
+    """
 
     id: str
     approach: str
     title: str
     parts: dict[str, object]
-    source: str
-
-    @property
-    def answers(self) -> tuple[object, ...]:
-        """The parts in the order of the file."""
-        return tuple(self.parts.values())
+    text: str
 
     def ordered(self, names: tuple[str, ...]) -> tuple[object, ...]:
         """The parts in the order of an exercise's names; KeyError for a missing one."""
-        return self.answers if "" in self.parts else tuple(self.parts[name] for name in names)
+        if "" in self.parts:
+            assert len(names) == 1, f"ex_{self.id}__{self.approach} must say for which of {names}"
+            return (self.parts[""],)
+        return tuple(self.parts[name] for name in names)
+
+    def source(self, names: tuple[str, ...]) -> str:
+        """What a learner would have typed: the parts under the exercise's names."""
+        text = self.text
+        for part in self.parts:
+            full = f"ex_{self.id}__{self.approach}" + (f"__{part}" if part else "")
+            text = re.sub(rf"\b{full}\b", part or names[0], text)
+        return text
 
 
 def folder() -> Path:
@@ -118,10 +127,7 @@ def _source(text: str, top: dict[str, ast.stmt], parts: dict[str, str]) -> str:
     lines = text.splitlines()
     imports = sorted({_text(lines, node) for node in wanted if _is_import(node)})
     bodies = [_text(lines, node) for node in wanted if not _is_import(node)]
-    joined = "\n\n\n".join([*(["\n".join(imports)] if imports else []), *bodies]) + "\n"
-    for part, name in parts.items():
-        joined = re.sub(rf"\b{name}\b", part or "ANSWER", joined)
-    return joined
+    return "\n\n\n".join([*(["\n".join(imports)] if imports else []), *bodies]) + "\n"
 
 
 def _is_import(node: ast.stmt) -> bool:
