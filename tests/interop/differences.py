@@ -1,0 +1,82 @@
+"""What may differ between a transcript of ours and one of nats-server, as data.
+
+Each entry masks one field of some commands' lines. `test_cli_transcripts.py` fails when an
+entry masks nothing, so that this list only shrinks.
+"""
+
+from tests.interop.transcript import Difference
+
+CLOCK = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
+AGE = r"\d+(?:\.\d+)?(?:ms|µs|us|s)"
+TABLE = r"^(kv (ls|list)$|stream (ls|list) -a$)"  # tables with an age in them
+
+DIFFERENCES: tuple[Difference, ...] = (
+    # the moment at which a command was typed
+    Difference(
+        r"^kv (add|new|info|status|view|edit)",
+        rf"^Information for Key-Value Store Bucket \S+ created (?P<time>{CLOCK})$",
+        "when the bucket was made",
+    ),
+    Difference(
+        r"^kv get", rf"revision: \d+ created @ (?P<time>{CLOCK})$", "when the value was put"
+    ),
+    Difference(
+        r"^kv (history|revert|ls|list)|^stream ls",
+        rf"│ (?P<time>{CLOCK}) │",
+        "when the value was put, when the bucket was made",
+    ),
+    Difference(r"^kv watch", rf"^\[(?P<time>{CLOCK})\] ", "when the value was put"),
+    Difference(
+        r"^stream (info|state)",
+        rf"^(?:Information|State) for Stream \S+ created (?P<time>{CLOCK})$",
+        "when the stream was made",
+    ),
+    Difference(
+        r"^stream (info|state)",
+        rf"(?:First|Last) Sequence: \d+ @ (?P<time>{CLOCK})$",
+        "when the message was stored",
+    ),
+    Difference(
+        r"^stream (info|state|get) .*--json",
+        rf'"(?:created|first_ts|last_ts|ts|time)": "(?P<time>{ISO})"',
+        "when it was made, stored, asked",
+    ),
+    Difference(
+        r"^stream get",
+        rf"received (?P<time>{CLOCK}\.\d+ \+0000 UTC \({AGE}\)) on Subject",
+        "when the message was stored, and how long ago",
+    ),
+    Difference(TABLE, rf"│ (?P<age>{AGE}) +│$", "how long ago the last value was put"),
+    Difference(TABLE, r"(?P<rule>─{2,})", "as wide as the age in its column"),
+    Difference(TABLE, r"(?P<pad> +)(?=│)", "as wide as the age in its column"),
+    Difference(TABLE, r"^│(?P<margin> {2,})", "the title stands in the middle of the table"),
+    # who the server is
+    Difference(
+        r"^(rtt|account info)",
+        r"nats://127\.0\.0\.1:(?P<port>\d+)",
+        "each server listens on a free port",
+    ),
+    Difference(
+        r"^account info", r"Connected Address: 127\.0\.0\.1:(?P<port>\d+)$", "a free port too"
+    ),
+    Difference(
+        r"^account info", r"Connected Server ID: (?P<id>[A-Z0-9]{56})$", "made by chance at start"
+    ),
+    Difference(
+        r"^account info",
+        r"Connected Server Version: (?P<version>\d+\.\d+\.\d+)$",
+        "kvcore reports the version whose client features it has",
+    ),
+    Difference(
+        r"^stream (info|state)",
+        r"(?:Host Version: |_nats\.ver\": \")(?P<version>\d+\.\d+\.\d+)",
+        "kvcore reports the version whose client features it has",
+    ),
+    # what was measured
+    Difference(r"^rtt", rf": (?P<rtt>{AGE})$", "measured"),
+    Difference(r"^account info", rf"RTT: (?P<rtt>{AGE})$", "measured"),
+    Difference(r"^bench kv", r"^(?P<time>\d\d:\d\d:\d\d) ", "when it began"),
+    Difference(r"^bench kv", r"stats: (?P<rate>[\d,]+ msgs/sec ~ [\d,.]+ \w+/sec) ~", "measured"),
+    Difference(r"^bench kv", r"(?:min|avg|max|P[\d.]+): (?P<latency>[\d,.]+[mµu]?s)", "measured"),
+)

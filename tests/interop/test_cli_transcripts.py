@@ -1,0 +1,135 @@
+"""The official CLI, typed at our server and at nats-server: the same answers, line by line.
+
+Every family runs on a fresh server of each kind, side by side. `differences.py` lists what
+may differ; each entry must be needed, and a difference planted in any line is found.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.interop.differences import DIFFERENCES
+from tests.interop.families import FAMILIES
+from tests.interop.transcript import Difference, Entry, Masks, Typist, compare
+from tests.support.require import require
+from tests.support.servers import running
+
+SIDE_BY_SIDE = 4
+
+# nats-server against itself shows that the masks are enough: KVCORE_INTEROP_OURS=nats-server
+OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
+
+Transcripts = dict[tuple[str, str], list[Entry]]
+
+
+def _type(family: str, kind: str) -> list[Entry]:
+    with tempfile.TemporaryDirectory(prefix="kvcore-home-") as home, running(kind) as server:
+        return Typist(server, Path(home)).type(FAMILIES[family])
+
+
+class Transcriber:
+    """Runs families in the background; `of` waits for both sides of one."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(SIDE_BY_SIDE)
+        slowest_first = sorted(FAMILIES, key=lambda family: family != "ttl")
+        self._sides: dict[str, tuple[Future[list[Entry]], Future[list[Entry]]]] = {
+            family: (
+                self._pool.submit(_type, family, OURS),
+                self._pool.submit(_type, family, "nats-server"),
+            )
+            for family in slowest_first
+        }
+
+    def of(self, family: str) -> tuple[list[Entry], list[Entry]]:
+        ours, theirs = self._sides[family]
+        return ours.result(), theirs.result()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+@pytest.fixture(scope="module")
+def transcriber() -> Iterator[Transcriber]:
+    require("go")
+    transcriber = Transcriber()
+    yield transcriber
+    transcriber.close()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_same_commands_give_the_same_lines_and_exit_codes(
+    transcriber: Transcriber, family: str
+) -> None:
+    ours, theirs = transcriber.of(family)
+    found = compare(ours, theirs, Masks(DIFFERENCES))
+    assert not found, f"{len(found)} commands differ:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_planted_difference_in_any_line_is_found(transcriber: Transcriber, family: str) -> None:
+    _, theirs = transcriber.of(family)
+    masks = Masks(DIFFERENCES)
+    assert compare(theirs, theirs, masks) == []
+    planted = 0
+    for entry in theirs:
+        for mutant in _mutants(entry, masks):
+            assert compare([mutant], [entry], masks), f"not found: {mutant.text()}"
+            planted += 1
+    assert planted > len(theirs)
+    assert compare(theirs[:-1], theirs, masks), "a missing command is not found"
+
+
+def _mutants(entry: Entry, masks: Masks) -> Iterator[Entry]:
+    """The entry with another exit code, without a line, with a line more, with a line changed."""
+    yield replace(entry, code=entry.code + 1)
+    yield replace(entry, out=(*entry.out, "one more"))
+    yield replace(entry, err=(*entry.err, "one more"))
+    for at, line in enumerate(entry.out):
+        yield replace(entry, out=(*entry.out[:at], *entry.out[at + 1 :]))
+        changed = _change(masks.line(entry.command, line))
+        yield replace(entry, out=(*entry.out[:at], changed, *entry.out[at + 1 :]))
+    for at, line in enumerate(entry.err):
+        changed = _change(masks.line(entry.command, line))
+        yield replace(entry, err=(*entry.err[:at], changed, *entry.err[at + 1 :]))
+
+
+def _change(line: str) -> str:
+    """The line with its last unmasked character replaced; a blank line gets a word."""
+    inside = False
+    for at in range(len(line) - 1, -1, -1):
+        if line[at] == ">":
+            inside = True
+        elif line[at] == "<":
+            inside = False
+        elif not inside and not line[at].isspace():
+            return line[:at] + ("#" if line[at] != "#" else "+") + line[at + 1 :]
+    return line + "planted"
+
+
+def test_every_listed_difference_is_needed(transcriber: Transcriber) -> None:
+    unused = set(DIFFERENCES)
+    for family in FAMILIES:
+        for side in transcriber.of(family):
+            masks = Masks(DIFFERENCES)
+            for entry in side:
+                masks.entry(entry)
+            unused -= set(masks.used)
+    assert not unused, f"remove: {[(entry.command, entry.field) for entry in unused]}"
+
+
+def test_an_entry_that_would_mask_a_whole_line_is_refused() -> None:
+    masks = Masks([Difference("kv get", r"^(?P<all>.*)$", "hides everything")])
+    with pytest.raises(AssertionError, match="whole line"):
+        masks.line("kv get b k", "hello")
+
+
+def test_an_entry_masks_its_own_commands_alone() -> None:
+    masks = Masks([Difference("^kv get", r"at (?P<time>\d+)", "the time")])
+    assert masks.line("kv get b k", "at 12") == "at <time>"
+    assert masks.line("kv put b k", "at 12") == "at 12"
