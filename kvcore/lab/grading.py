@@ -59,9 +59,8 @@ class Grade:
         return self.got == self.wanted
 
     def __str__(self) -> str:
-        return (
-            f"{self.id} {self.approach}: wanted {self.wanted}, got {self.got}\n{self.result.text}"
-        )
+        news = f"wanted {self.wanted}, got {self.got}"
+        return f"{self.id} {self.approach}: {news}\n{self.result.text}"
 
 
 def exercises(lesson: str) -> list[Exercise]:
@@ -201,10 +200,14 @@ def leaks(notebook: Path, lesson: str) -> list[str]:
     found = []
     for task in exercises(lesson):
         for each in solutions.references(task.id):
-            for node in _definitions(each.source(task.names), task.names):
-                if (body := _bare_body(node)) and body in page:
-                    found.append(f"{task.id} {each.approach}")
+            nodes = _definitions(each.source(task.names), task.names)
+            if any(_is_in(_bare_body(node), page) for node in nodes):
+                found.append(f"{task.id} {each.approach}")
     return found
+
+
+def _is_in(body: str, page: str) -> bool:
+    return bool(body) and body in page
 
 
 def _bare_body(node: ast.stmt) -> str:
@@ -229,7 +232,8 @@ def _replaced(text: str, names: tuple[str, ...], solution: str, *, first: bool) 
 
 
 def _first_line(node: ast.stmt) -> int:
-    return min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", []))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(each.lineno for each in decorators)])
 
 
 def _definitions(text: str, names: tuple[str, ...]) -> list[ast.stmt]:
