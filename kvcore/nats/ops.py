@@ -62,9 +62,13 @@ class Unsub:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """The bytes broke the protocol: say `-ERR 'text'` unless empty, then close."""
+    """The bytes broke the protocol: say `-ERR 'text'` unless empty, then close.
+
+    `of_connect` tells that the line began as a CONNECT does: on a server that waits for a
+    CONNECT any other line is an authorization violation, whatever else is wrong with it."""
 
     text: str
+    of_connect: bool = False
 
 
 Op: TypeAlias = Connect | Ping | Pong | Pub | Sub | Unsub | Violation

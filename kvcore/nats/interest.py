@@ -1,0 +1,178 @@
+"""Interest: who wants a message that is published to this subject?
+
+Subscribers number in the thousands and each publish must find its own at once, so the
+patterns form a tree: one level per token, and at each level three ways on: the word itself,
+`*`, and `>`, which ends there. Finding the takers of `a.b` walks two levels with a handful
+of nodes each, however many patterns there are.
+
+         root ── a ── b        {plain: s1}
+          │      └─── *        {queues: q: s2, s3}
+          └── >                {plain: s4}
+
+A subscription is plain (each gets a copy) or a member of a queue group (one of the group
+gets it). Members of one group may have subscribed through different patterns; they are one
+group still. Whoever routes picks the member: choosing needs chance, and there is none here.
+
+Subjects repeat, so answers are remembered, up to a bound. A new literal pattern can only
+change the answer for its own subject; a new wildcard empties the memory.
+
+The walk is a loop over a frontier of nodes, not a recursion: a control line has room for
+2,000 tokens, and a stranger's subject must not exhaust our stack.
+
+Left out: interest of other servers (with replication), and permissions.
+"""
+
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from kvcore import limits
+from kvcore.nats.subject import has_wildcard
+
+
+class Subscribed(Protocol):
+    """What the tree must know of a subscriber; `queue` is "" for a plain one."""
+
+    @property
+    def subject(self) -> str:
+        """The pattern."""
+
+    @property
+    def queue(self) -> str:
+        """The group's name."""
+
+
+S = TypeVar("S", bound=Subscribed)
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Generic[S]):
+    """The takers of one subject: each of `plain`, and one of each tuple of `queues`."""
+
+    plain: tuple[S, ...]
+    queues: tuple[tuple[S, ...], ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.plain or self.queues)
+
+
+class _Node(Generic[S]):
+    """One level under one prefix; dictionaries keep the order of arrival."""
+
+    __slots__ = ("plain", "queues", "words")
+
+    def __init__(self) -> None:
+        self.words: dict[str, _Node[S]] = {}  # `*` and `>` are keys of their own
+        self.plain: dict[S, None] | None = None
+        self.queues: dict[str, dict[S, None]] | None = None
+
+    def is_empty(self) -> bool:
+        return not (self.words or self.plain or self.queues)
+
+
+class Interest(Generic[S]):
+    """The tree of all subscriptions of one server."""
+
+    __slots__ = ("_cache", "_count", "_root")
+
+    def __init__(self) -> None:
+        self._root: _Node[S] = _Node()
+        self._cache: dict[str, Match[S]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def insert(self, sub: S) -> None:
+        """Adds a subscription whose subject is well-formed and which is not yet here."""
+        node = self._root
+        for token in sub.subject.split("."):
+            assert token, "an empty token can't be subscribed to"
+            child = node.words.get(token)
+            if child is None:
+                child = node.words[token] = _Node()
+            node = child
+        if sub.queue:
+            if node.queues is None:
+                node.queues = {}
+            members = node.queues.setdefault(sub.queue, {})
+        else:
+            if node.plain is None:
+                node.plain = {}
+            members = node.plain
+        assert sub not in members, "a subscription is inserted once"
+        members[sub] = None
+        self._count += 1
+        self._forget(sub.subject)
+
+    def remove(self, sub: S) -> None:
+        """Takes a subscription out, and with it the branches that it alone held up."""
+        tokens = sub.subject.split(".")
+        path = [self._root]
+        for token in tokens:
+            path.append(path[-1].words[token])
+        leaf = path[-1]
+        if sub.queue:
+            assert leaf.queues is not None, "the group is here"
+            del leaf.queues[sub.queue][sub]
+            if not leaf.queues[sub.queue]:
+                del leaf.queues[sub.queue]
+        else:
+            assert leaf.plain is not None, "the subscription is here"
+            del leaf.plain[sub]
+        self._count -= 1
+        for at in range(len(tokens), 0, -1):
+            if not path[at].is_empty():
+                break
+            del path[at - 1].words[tokens[at - 1]]
+        self._forget(sub.subject)
+
+    def match(self, subject: str) -> Match[S]:
+        """The takers of a published subject, which is taken word for word."""
+        found = self._cache.get(subject)
+        if found is None:
+            found = self._walk(subject)
+            if len(self._cache) >= limits.INTEREST_CACHE_COUNT:
+                self._cache.clear()
+            self._cache[subject] = found
+        return found
+
+    def _forget(self, pattern: str) -> None:
+        if has_wildcard(pattern):
+            self._cache.clear()
+        else:
+            self._cache.pop(pattern, None)
+
+    def _walk(self, subject: str) -> Match[S]:
+        plain: list[S] = []
+        queues: dict[str, list[S]] = {}
+        tokens = subject.split(".")
+        if "" in tokens:
+            return Match((), ())
+        frontier = [self._root]
+        for token in tokens:
+            ahead: list[_Node[S]] = []
+            for node in frontier:
+                tail = node.words.get(">")
+                if tail is not None:
+                    _collect(tail, plain, queues)
+                if token not in ("*", ">"):
+                    literal = node.words.get(token)
+                    if literal is not None:
+                        ahead.append(literal)
+                star = node.words.get("*")
+                if star is not None:
+                    ahead.append(star)
+            frontier = ahead
+            if not frontier:
+                break
+        for node in frontier:
+            _collect(node, plain, queues)
+        return Match(tuple(plain), tuple(tuple(members) for members in queues.values()))
+
+
+def _collect(node: _Node[S], plain: list[S], queues: dict[str, list[S]]) -> None:
+    if node.plain:
+        plain.extend(node.plain)
+    if node.queues:
+        for name, members in node.queues.items():
+            queues.setdefault(name, []).extend(members)

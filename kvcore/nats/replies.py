@@ -1,0 +1,41 @@
+"""What a server says, as byte strings.
+
+The client's side of the wire is parsed; ours is only written, so it needs no types: each
+function gives the bytes of one line. A delivery comes in two parts, since a message that
+goes to a hundred subscribers differs only in the number (`sid`) that each gave its own
+subscription:
+
+    MSG subject ┊ sid ┊ [reply] size CRLF payload CRLF
+
+Left out: `connect_urls` and the other fields of a cluster's INFO.
+"""
+
+import json
+from collections.abc import Mapping
+
+OK = b"+OK\r\n"
+PING = b"PING\r\n"
+PONG = b"PONG\r\n"
+
+
+def info(fields: Mapping[str, object]) -> bytes:
+    """`INFO {json}`; real servers write a space before the line's end, and so do we."""
+    return b"INFO " + json.dumps(fields, separators=(",", ":")).encode() + b" \r\n"
+
+
+def err(text: str) -> bytes:
+    """`-ERR 'text'`; clients compare the text."""
+    return f"-ERR '{text}'\r\n".encode("utf-8", "surrogateescape")
+
+
+def delivery(subject: str, reply: str, header: bytes | None, payload: bytes) -> tuple[bytes, bytes]:
+    """A MSG, or an HMSG if there is a header: what stands before the sid and after it."""
+    name = subject.encode("utf-8", "surrogateescape")
+    answer = reply.encode("utf-8", "surrogateescape") + b" " if reply else b""
+    if header is None:
+        return b"MSG %b " % name, b" %b%d\r\n%b\r\n" % (answer, len(payload), payload)
+    size = len(header)
+    return (
+        b"HMSG %b " % name,
+        b" %b%d %d\r\n%b%b\r\n" % (answer, size, size + len(payload), header, payload),
+    )
