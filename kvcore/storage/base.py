@@ -48,7 +48,7 @@ class Reader(Protocol):
 
 
 class View(Reader, Protocol):
-    """A store as it was when the view was taken."""
+    """A store as it was when the view was taken. Its scans survive writes."""
 
     def close(self) -> None:
         """Let the engine drop what it kept; reading afterwards is an error."""
@@ -57,15 +57,22 @@ class View(Reader, Protocol):
 class Storage(Reader, Protocol):
     """An engine. `write` makes a batch visible to reads; only `sync` makes it durable.
 
-    `write` and `sync` raise `StorageError` when the disk refuses. A failed sync is final:
-    what it covered may be gone, so the engine refuses every later call (never retry fsync).
+    `write` and `sync` raise `StorageError` when the disk refuses. A failure is final: what
+    it covered may be gone, so the engine refuses every later write and sync (never retry
+    fsync). `sync` may run in another thread while `write` and reads go on.
     """
 
-    def view(self) -> View: ...
-    def write(self, batch: Batch) -> None: ...
-    def sync(self) -> None: ...
+    def view(self) -> View:
+        """The store as it is now, for as long as it stays open."""
+
+    def write(self, batch: Batch) -> None:
+        """Make a batch visible, all of it or (after a crash) none of it."""
+
+    def sync(self) -> None:
+        """Return once everything written before the call is durable."""
+
     def close(self) -> None:
-        """Let the engine drop what it kept; reading afterwards is an error."""
+        """Sync, then give back files and locks."""
 
 
 class StorageError(Exception):

@@ -42,7 +42,7 @@ class MemoryView:
         self._check()
         return self._saved[key] if key in self._saved else self._store.get(key)
 
-    def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, start: bytes, end: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         """The pairs that were in `[start, end)`, ascending."""
         while items := self._slice(start, end):
             for key, value in items:
@@ -57,7 +57,7 @@ class MemoryView:
             self._store.forget(self)
             self._saved.clear()
 
-    def _slice(self, start: bytes, end: bytes) -> list[tuple[bytes, bytes | None]]:
+    def _slice(self, start: bytes, end: bytes | None) -> list[tuple[bytes, bytes | None]]:
         """The next keys from `start` on, of those that are now and those that were."""
         self._check()
         now = self._store.first_keys(start, end, SLICE_KEYS)
@@ -73,9 +73,10 @@ class MemoryView:
 class MemoryStorage:
     """An ordered byte-KV in memory, see `base.Storage`."""
 
-    __slots__ = ("_keys", "_values", "_views")
+    __slots__ = ("_keys", "_values", "_views", "size_bytes")
 
     def __init__(self) -> None:
+        self.size_bytes = 0  # of all keys and values
         self._values: dict[bytes, bytes] = {}
         self._keys = SortedKeys()
         self._views: list[MemoryView] = []
@@ -94,7 +95,7 @@ class MemoryStorage:
                 yield key, self._values[key]
             start = keys[-1] + b"\x00"
 
-    def first_keys(self, start: bytes, end: bytes, count: int) -> list[bytes]:
+    def first_keys(self, start: bytes, end: bytes | None, count: int) -> list[bytes]:
         """At most `count` keys of `[start, end)`, the least first."""
         return self._keys.first(start, end, count)
 
@@ -111,22 +112,30 @@ class MemoryStorage:
     def write(self, batch: Batch) -> None:
         """Apply the batch: its ranges are emptied, then its writes are made in order."""
         values, keys, views = self._values, self._keys, self._views
+        size = self.size_bytes
         for start, end in batch.ranges:
             for key in keys.take_range(start, end):
                 old = values.pop(key)
+                size -= len(key) + len(old)
                 for view in views:
                     view.save(key, old)
         for key, value in batch.writes:
             before = values.get(key)
             for view in views:
                 view.save(key, before)
+            if before is not None:
+                size -= len(before)
             if value is not None:
+                size += len(value)
                 if before is None:
+                    size += len(key)
                     keys.add(key)
                 values[key] = value
             elif before is not None:
+                size -= len(key)
                 keys.remove(key)
                 del values[key]
+        self.size_bytes = size
 
     def sync(self) -> None:
         """Nothing is durable here, and nobody was told that it is."""

@@ -73,13 +73,14 @@ class SortedKeys:
                 at += 1
         return taken
 
-    def first(self, start: bytes, end: bytes, count: int) -> list[bytes]:
-        """At most `count` keys of `[start, end)`, the least first."""
+    def first(self, start: bytes, end: bytes | None, count: int) -> list[bytes]:
+        """At most `count` keys of `[start, end)`, the least first; no end, no bound."""
         found: list[bytes] = []
         at = bisect_right(self._floors, start) - 1
         while at < len(self._chunks) and len(found) < count:
             chunk = self._chunks[at]
-            low, high = bisect_left(chunk, start), bisect_left(chunk, end)
+            low = bisect_left(chunk, start)
+            high = len(chunk) if end is None else bisect_left(chunk, end)
             found += chunk[low : min(high, low + count - len(found))]
             if high < len(chunk):
                 break
