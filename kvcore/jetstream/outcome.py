@@ -42,10 +42,12 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerCreated:
-    """A consumer stands as asked for; `existed` says that it did before."""
+    """A consumer stands as asked for; `existed` says that it did before. Messages after
+    `last_seq`, the stream's last sequence just then, are new to it."""
 
     name: str
     existed: bool
+    last_seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,63 @@
+"""What the API and the consumers ask of their server, as a closed union of values.
+
+Nothing here is sent by the one who makes it. A request is answered at once (`Answer`), in
+slices (`Answers`), or by proposing a command to a replicated log: then the answer is made
+when the command has been applied (`Api.respond_meta`, `Api.respond_stream`), since only
+apply decides.
+
+A `Delivery` is a consumer's message to its client. It carries two subjects: `to` routes it,
+`subject` is the one that the client sees, which is where the message was published.
+
+Left out: who carries these out. That is the node's business.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from kvcore.jetstream.commands import MetaCommand, StreamCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One message to `to`; `header` is a whole block or None."""
+
+    to: str
+    payload: bytes = b""
+    header: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Many messages, in order. Take a slice of `parts` a turn
+    (`limits.DELIVERIES_PER_TURN_COUNT`); reads happen as they are taken."""
+
+    parts: Iterator[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeMeta:
+    """A command for the meta group; `command.reply` says whom to answer."""
+
+    command: MetaCommand
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeStream:
+    """A command for the group of the stream of this name."""
+
+    stream: str
+    command: StreamCommand
+
+
+Action: TypeAlias = Answer | Answers | ProposeMeta | ProposeStream
+
+
+class Delivery(NamedTuple):
+    """A message, heartbeat or flow-control request to a push consumer's subscriber."""
+
+    to: str
+    subject: str
+    reply: str
+    header: bytes | None
+    payload: bytes

@@ -1,0 +1,285 @@
+"""One push consumer: a cursor over a stream, and the promise to say how far it is.
+
+A watch is a consumer. It sees the messages that match its filters, in the stream's order,
+and is told with each how many are still to come (`num_pending`). Clients take "0 pending"
+for "you have seen everything", so the number must be exact; here it is exact by
+construction. `_pending` lists the sequences that are still to be delivered: the matches at
+creation, then each match as it is stored, minus whatever is removed. The count is its
+length.
+
+A client can fall silent, and so can a server. Three devices handle that.
+
+- Nothing is delivered while nobody is subscribed to the deliver subject, and a consumer
+  without a subscriber for `inactive_threshold` is abandoned.
+- After `idle_heartbeat` without a delivery the server says which consumer sequence it sent
+  last. A client that has another number missed something, and makes a new consumer.
+- With flow control, at most a window of bytes is under way. Past half of it the server asks
+  the client to answer; past all of it, it stops until the answer. Each answer doubles the
+  window, so fast clients are soon not slowed at all.
+
+A consumer's position is in memory only. After a restart it starts at the stream's end, with
+a consumer sequence that no client can have seen (`RESUMED`): the first heartbeat makes
+ordered clients start again from their own last sequence.
+
+Left out: acknowledgements and redelivery, pull requests.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Sequence
+
+from kvcore.jetstream.answers import Delivery
+from kvcore.jetstream.consumer_config import ConsumerConfig
+from kvcore.jetstream.filters import matcher
+from kvcore.jetstream.flow import Flow
+from kvcore.jetstream.stream import Stream
+from kvcore.jetstream.times import rfc3339
+from kvcore.limits import Nanos
+
+RESUMED = 1 << 32
+_MANY = 64  # from here on, removed sequences are filtered out in one pass
+_DELIVERED_KEPT = 1024  # delivered sequences that may stand in front of the pending ones
+
+
+class Consumer:
+    """A cursor over `stream`; the host tells it of every change, and polls it.
+
+    `last_seq` is the stream's last sequence when the consumer was created: later messages
+    are new to it. `now` is the time of creation, or of the restart when `resumed`.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        name: str,
+        config: ConsumerConfig,
+        created: Nanos,
+        *,
+        last_seq: int | None = None,
+        now: Nanos | None = None,
+        resumed: bool = False,
+    ) -> None:
+        self.stream = stream
+        self.name = name
+        self.config = config
+        self.created = created
+        self.interested = False
+        self.wants = matcher(config.filters)  # whether it sees a subject's messages
+        self._reply = f"$JS.ACK.{stream.config.name}.{name}.1."
+        self._flow = Flow(stream.config.name, name) if config.flow_control else None
+        self._consumer_seq = RESUMED if resumed else 0
+        self._last_active: Nanos = 0
+        self._active: Nanos = created if now is None else now  # the last sign of a subscriber
+        self._spoke: Nanos = self._active  # the last delivery or heartbeat
+        self.now: Nanos = self._active
+        self._must_beat = resumed
+        self._seen = stream.last_seq  # messages up to here were looked at
+        self._next = 0  # index in _pending of the next to deliver
+        at = stream.last_seq if last_seq is None else last_seq
+        first = self._starting_point(at)
+        self._stream_seq = self._seen if resumed else first - 1
+        self._pending = array("Q", () if resumed else self._snapshot(first, at))
+        if config.deliver_policy in ("last", "last_per_subject") and not resumed:
+            self._stream_seq = (self._pending[0] - 1) if self._pending else max(at - 1, 0)
+
+    # What the stream tells it.
+
+    def on_stored(self, seq: int) -> bool:
+        """A message that it `wants` was stored; whether that is news."""
+        if seq <= self._seen:
+            return False
+        self._seen = seq
+        self._pending.append(seq)
+        return True
+
+    def on_removed(self, seqs: Sequence[int]) -> None:
+        """Messages are gone; those not yet delivered never will be."""
+        pending, start = self._pending, self._next
+        if start == len(pending):
+            return
+        if isinstance(seqs, range) and seqs.step == 1:
+            low = bisect_left(pending, seqs.start, start)
+            del pending[low : bisect_left(pending, seqs.stop, low)]
+        elif len(seqs) > _MANY:
+            gone = frozenset(seqs)
+            kept = [seq for seq in pending[start:] if seq not in gone]
+            self._pending, self._next = array("Q", kept), 0
+        else:
+            for seq in seqs:
+                at = bisect_left(pending, seq, start)
+                if at < len(pending) and pending[at] == seq:
+                    del pending[at]
+
+    def update(self, config: ConsumerConfig) -> None:
+        """A changed configuration is in force; new filters choose anew what is pending."""
+        refiltered = config.filters != self.config.filters
+        self.config = config
+        if refiltered:
+            self.wants = matcher(config.filters)
+            seqs = self.stream.sequences(config.filters, self._stream_seq + 1)
+            self._pending, self._next = array("Q", seqs), 0
+            self._seen = self.stream.last_seq
+
+    # What its subscriber gets.
+
+    @property
+    def num_pending(self) -> int:
+        """Messages that match and were not delivered yet."""
+        return len(self._pending) - self._next
+
+    def poll(self, now: Nanos, interested: bool, budget: int) -> list[Delivery]:  # noqa: FBT001
+        """What is due, at most `budget` messages; `interested`: someone is subscribed.
+
+        Heartbeats and flow-control requests come on top of the budget.
+        """
+        self.now = now
+        if interested or self.interested:
+            self._active = now
+        if interested and not self.interested:
+            self._spoke = now
+        self.interested = interested
+        if not interested:
+            return []
+        out: list[Delivery] = []
+        if self._must_beat:
+            self._must_beat = False
+            out.append(self._heartbeat())
+        if self._next < len(self._pending):
+            self._deliver(out, budget)
+        beat = self.config.idle_heartbeat
+        if not out and beat and now >= self._spoke + beat:
+            out.append(self._heartbeat())
+        if out:
+            self._spoke = now
+        return out
+
+    def on_flow_reply(self, subject: str, now: Nanos) -> None:
+        """The client answered a flow-control request; one that is old news is ignored."""
+        self.now = now
+        if self._flow is not None:
+            self._flow.answered(subject)
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether it waits for the client to answer a flow-control request."""
+        return self._flow is not None and self._flow.is_full
+
+    def deadline(self) -> Nanos | None:
+        """When it wants to be polled next, at the latest; the past means at once."""
+        if not self.interested:
+            return self._active + self.config.inactive_threshold
+        if self.num_pending and not self.is_stalled:
+            return self.now
+        beat = self.config.idle_heartbeat
+        return self._spoke + beat if beat else None
+
+    def is_abandoned(self, now: Nanos) -> bool:
+        """Whether nobody has listened for so long that it can go."""
+        return not self.interested and now >= self._active + self.config.inactive_threshold
+
+    def info(self, now: Nanos, version: str) -> dict[str, object]:
+        """What CONSUMER.INFO says of it."""
+        position: dict[str, object] = {
+            "consumer_seq": self._consumer_seq,
+            "stream_seq": self._stream_seq,
+        }
+        delivered = dict(position)
+        if self._last_active:
+            delivered["last_active"] = rfc3339(self._last_active)
+        out: dict[str, object] = {
+            "stream_name": self.stream.config.name,
+            "name": self.name,
+            "created": rfc3339(self.created),
+            "config": self.config.echo(version),
+            "delivered": delivered,
+            "ack_floor": position,
+            "num_ack_pending": 0,
+            "num_redelivered": 0,
+            "num_waiting": 0,
+            "num_pending": self.num_pending,
+        }
+        if self.interested:
+            out["push_bound"] = True
+        out["ts"] = rfc3339(now)
+        return out
+
+    def _starting_point(self, last_seq: int) -> int:
+        """The first sequence to look at, `last_seq` being the stream's last at creation."""
+        match self.config.deliver_policy:
+            case "by_start_sequence":
+                return max(self.config.opt_start_seq, self.stream.first_seq)
+            case "by_start_time":
+                return min(self.stream.seq_at_time(self.config.opt_start_time or 0), last_seq + 1)
+            case "new":
+                return last_seq + 1
+            case _:
+                return min(max(self.stream.first_seq, 1), last_seq + 1)
+
+    def _snapshot(self, first: int, last_seq: int) -> Sequence[int]:
+        """The sequences to deliver as things stand, ascending."""
+        stream, filters = self.stream, self.config.filters
+        match self.config.deliver_policy:
+            case "last_per_subject":
+                old = stream.last_per_subject(filters, last_seq)
+            case "last":
+                old = stream.last_per_subject(filters, last_seq)[-1:]
+            case _:
+                return stream.sequences(filters, first)
+        return old + stream.sequences(filters, last_seq + 1)
+
+    def _deliver(self, out: list[Delivery], budget: int) -> None:
+        """Append up to `budget` messages to `out`; this is the hot path of a watch."""
+        start, flow, message_of = self._next, self._flow, self.stream.message
+        to, reply_start = self.config.deliver_subject, self._reply
+        headers_only = self.config.headers_only
+        left = len(self._pending) - start
+        consumer_seq, done = self._consumer_seq, 0
+        for seq in self._pending[start : start + budget]:
+            if flow is not None and flow.is_full:
+                break
+            done += 1
+            left -= 1
+            message = message_of(seq)
+            if message is None:  # pragma: no cover - the stream told us of each removal
+                continue
+            consumer_seq += 1
+            header, payload = message.header, message.payload
+            if headers_only:
+                header, payload = _with_size(header, len(payload)), b""
+            reply = f"{reply_start}{seq}.{consumer_seq}.{message.time}.{left}"
+            out.append(Delivery(to, message.subject, reply, header, payload))
+            if flow is not None:
+                size = len(message.subject) + len(reply) + len(header or b"") + len(payload)
+                request = flow.sent(size)
+                if request:
+                    out.append(Delivery(to, to, request, _FLOW_REQUEST, b""))
+        if done:
+            self._stream_seq = self._pending[start + done - 1]
+            self._consumer_seq = consumer_seq
+            self._last_active = self.now
+            self._advance(done)
+
+    def _advance(self, count: int) -> None:
+        self._next += count
+        if self._next == len(self._pending) or self._next > _DELIVERED_KEPT:
+            del self._pending[: self._next]
+            self._next = 0
+
+    def _heartbeat(self) -> Delivery:
+        text = (
+            "NATS/1.0 100 Idle Heartbeat\r\n"
+            f"Nats-Last-Consumer: {self._consumer_seq}\r\nNats-Last-Stream: {self._stream_seq}\r\n"
+        )
+        if self._flow is not None and self._flow.request:
+            text += f"Nats-Consumer-Stalled: {self._flow.request}\r\n"
+        to = self.config.deliver_subject
+        return Delivery(to, to, "", f"{text}\r\n".encode(), b"")
+
+
+_FLOW_REQUEST = b"NATS/1.0 100 FlowControl Request\r\n\r\n"
+
+
+def _with_size(header: bytes | None, size: int) -> bytes:
+    """The block with `Nats-Msg-Size` at its end, made if there is none."""
+    block = header[:-2] if header else b"NATS/1.0\r\n"
+    return b"%bNats-Msg-Size: %d\r\n\r\n" % (block, size)

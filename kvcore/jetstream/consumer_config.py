@@ -1,0 +1,226 @@
+"""A consumer's configuration: what a client may ask of a reader, and what is refused.
+
+A consumer is a cursor that the server keeps. Its configuration says where it starts
+(`deliver_policy`), which subjects it sees, where it delivers and how it proves that it is
+alive. It stands in the stream's log, so it is decided at apply: `admit` is called by the
+stream's state machine, on every replica, with nothing but replicated data.
+
+Two configurations are the same consumer when their normal forms are equal. The server's
+own metadata keys (`_nats.…`) are added to answers only and never compared.
+
+Left out, and refused with a JetStream error that says so: durable and pull consumers,
+acknowledgements, delivery to queue groups, rate limits, replay at the original speed,
+pauses and priority groups.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kvcore import limits
+from kvcore.jetstream import consumer_checks
+from kvcore.jetstream.config import API_LEVEL, StreamConfig
+from kvcore.jetstream.documents import kind, read_object, write
+from kvcore.jetstream.errors import (
+    CONSUMER_EXISTS,
+    CONSUMER_MISSING,
+    CONSUMERS_FULL,
+    ApiError,
+    ConfigError,
+    invalid_json,
+)
+from kvcore.jetstream.gojson import quoted
+from kvcore.jetstream.times import parse_rfc3339, rfc3339
+from kvcore.limits import Nanos
+
+_OWN = "_nats."
+DELIVER_POLICIES = (
+    "all", "last", "new", "by_start_sequence", "by_start_time", "last_per_subject",
+)  # fmt: skip
+_POLICIES = {
+    "deliver_policy": DELIVER_POLICIES,
+    "ack_policy": ("none", "all", "explicit"),
+    "replay_policy": ("instant", "original"),
+}
+_TEXTS = (
+    "name", "durable_name", "description", "filter_subject", "sample_freq", "deliver_subject",
+    "deliver_group", "priority_policy",
+)  # fmt: skip
+_COUNTS = ("opt_start_seq", "rate_limit_bps")
+_NUMBERS = (
+    "ack_wait", "max_deliver", "max_waiting", "max_ack_pending", "max_batch", "max_expires",
+    "max_bytes", "idle_heartbeat", "inactive_threshold", "num_replicas", "priority_timeout",
+)  # fmt: skip
+_FLAGS = ("flow_control", "headers_only", "mem_storage", "direct", "sourcing")
+_TIMES = ("opt_start_time", "pause_until")
+_LISTS = ("filter_subjects", "priority_groups")
+_MAX_INT = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerConfig:
+    """A push consumer in normal form, its fields in nats-server's order. Times in ns."""
+
+    name: str = ""
+    description: str = ""
+    deliver_policy: str = "all"
+    opt_start_seq: int = 0
+    opt_start_time: Nanos | None = None
+    ack_policy: str = "none"
+    ack_wait: Nanos = 0
+    max_deliver: int = -1
+    filter_subject: str = ""
+    filter_subjects: tuple[str, ...] = ()
+    replay_policy: str = "instant"
+    sample_freq: str = ""
+    max_ack_pending: int = 0
+    flow_control: bool = False
+    headers_only: bool = False
+    deliver_subject: str = ""
+    idle_heartbeat: Nanos = 0
+    inactive_threshold: Nanos = limits.CONSUMER_INACTIVE_NS
+    num_replicas: int = 0
+    mem_storage: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The subjects it sees; empty is every one."""
+        if self.filter_subject:
+            return (self.filter_subject,)
+        return self.filter_subjects
+
+    def to_json(self) -> dict[str, object]:
+        """The stored form: nats-server's keys, without those that it leaves out."""
+        out: dict[str, object] = {}
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name == "opt_start_time":
+                value = None if value is None else rfc3339(value)
+            elif isinstance(value, tuple):
+                value = list(value)
+            if value or name in _ALWAYS:
+                out[name] = value
+        return out
+
+    def echo(self, version: str) -> dict[str, object]:
+        """The form in answers: stored, with the server's own metadata added."""
+        own = {"_nats.level": str(API_LEVEL), "_nats.req.level": "0", "_nats.ver": version}
+        return {**self.to_json(), "metadata": dict(sorted({**self.metadata, **own}.items()))}
+
+    def encode(self) -> bytes:
+        """The stored form as bytes; `decode` reads them."""
+        return write(self.to_json())
+
+
+_ALWAYS = ("deliver_policy", "ack_policy", "max_deliver", "replay_policy", "num_replicas")
+
+
+def decode(stored: bytes) -> ConsumerConfig:
+    """The configuration that `encode` wrote."""
+    return _built(_checked_shape(read_object(stored)))
+
+
+def admit(
+    config_json: bytes,
+    name: str,
+    action: str,
+    stream: StreamConfig,
+    existing: ConsumerConfig | None,
+    count: int,
+) -> ConsumerConfig | ApiError:
+    """Decide a CreateConsumer: the configuration to keep from now on, or the refusal.
+
+    `existing` is the consumer of that name, `count` how many the stream has. The rules are
+    judged in nats-server's order, since clients see only the first that is broken.
+    """
+    try:
+        document = _checked_shape(read_object(config_json))
+        document["name"] = name
+        consumer_checks.check(document, stream)
+    except ConfigError as refused:
+        return refused.error
+    if not document.get("inactive_threshold"):
+        document["inactive_threshold"] = stream.consumer_limits.inactive_threshold
+    if existing is None:
+        return _admit_new(document, action, stream, count)
+    config = _built(document)
+    refusal = consumer_checks.check_update(existing, config) or (
+        consumer_checks.unsupported(document)
+    )
+    if config == existing and refusal is None:
+        return existing
+    if action == "create":
+        return CONSUMER_EXISTS
+    return refusal or config
+
+
+def _admit_new(
+    document: dict[str, object], action: str, stream: StreamConfig, count: int
+) -> ConsumerConfig | ApiError:
+    if action == "update":
+        return CONSUMER_MISSING
+    if 0 < stream.max_consumers <= count:
+        return CONSUMERS_FULL
+    refusal = consumer_checks.workqueue_refusal(document, stream) or (
+        consumer_checks.unsupported(document)
+    )
+    return refusal or _built(document)
+
+
+def _built(document: Mapping[str, object]) -> ConsumerConfig:
+    known = {name: document[name] for name in ConsumerConfig.__slots__ if document.get(name)}
+    if known.get("max_deliver", -1) < -1:  # type: ignore[operator]  # its shape was checked
+        known["max_deliver"] = -1
+    for name in ("ack_wait", "idle_heartbeat", "inactive_threshold"):
+        if known.get(name, 0) < 0:  # type: ignore[operator]
+            del known[name]
+    if "filter_subjects" in known:
+        known["filter_subjects"] = tuple(known["filter_subjects"])  # type: ignore[arg-type]
+    if "metadata" in known:
+        theirs = known["metadata"].items()  # type: ignore[attr-defined]
+        known["metadata"] = {key: value for key, value in theirs if not key.startswith(_OWN)}
+    return ConsumerConfig(**known)  # type: ignore[arg-type]
+
+
+def _checked_shape(document: Mapping[str, object]) -> dict[str, object]:
+    """The document with times as numbers; refuses unknown fields and wrong types."""
+    out: dict[str, object] = {}
+    for name, value in document.items():
+        if value is None:
+            continue
+        if name in _TIMES:
+            time = parse_rfc3339(value) if isinstance(value, str) else None
+            if time is None:
+                raise _wrong(name, value)
+            out[name] = time
+        elif name in _POLICIES:
+            if value not in _POLICIES[name]:
+                raise ConfigError(invalid_json(f"can not unmarshal {quoted(str(value))}"))
+            out[name] = value
+        elif _fits(name, value):
+            out[name] = value
+        else:
+            raise _wrong(name, value)
+    return out
+
+
+def _fits(name: str, value: object) -> bool:
+    if name in _TEXTS:
+        return isinstance(value, str)
+    if name in _FLAGS:
+        return isinstance(value, bool)
+    if name in _COUNTS or name in _NUMBERS:
+        least = 0 if name in _COUNTS else -_MAX_INT
+        return type(value) is int and least <= value <= _MAX_INT
+    if name in _LISTS:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    if name == "backoff":
+        return isinstance(value, list) and all(type(item) is int for item in value)
+    if name == "metadata":
+        return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
+    raise ConfigError(invalid_json(f"json: unknown field {quoted(name)}"))
+
+
+def _wrong(name: str, value: object) -> ConfigError:
+    text = f"json: cannot unmarshal {kind(value)} into Go struct field ConsumerConfig.config.{name}"
+    return ConfigError(invalid_json(text))

@@ -1,0 +1,179 @@
+"""All consumers of one stream: who is told what, and whose turn it is.
+
+A busy stream may have a thousand idle watches. Asking each of them at every turn would cost
+more than serving them, so a consumer is looked at only when something happened to it: a
+message that it wants was stored, its subscriber came or went, or its own deadline passed.
+Which consumers want a subject is remembered per subject.
+
+The host calls `follow` with each outcome of the stream's log, in order, before it answers
+the client; then `poll`, whose deliveries it sends in order. So a consumer never tells a
+client of a message that is not committed, and a message that was counted as delivered is on
+its way before any later answer says so.
+
+Left out: acknowledgements, which will make consumers ask for commands of their own.
+"""
+
+from collections.abc import Callable, Iterator
+from heapq import heappop, heappush
+
+from kvcore import limits
+from kvcore.jetstream.answers import Delivery
+from kvcore.jetstream.consumer import Consumer
+from kvcore.jetstream.outcome import ConsumerCreated, ConsumerDeleted, Outcome
+from kvcore.jetstream.stream import Stream
+from kvcore.limits import Nanos
+
+
+class Consumers:
+    """The consumers of `stream`, by name. At a restart (`now` given) the configurations
+    that the stream's log holds are taken up again."""
+
+    def __init__(self, stream: Stream, now: Nanos | None = None) -> None:
+        self.stream = stream
+        self._by_name: dict[str, Consumer] = {}
+        self._wanted: dict[str, tuple[Consumer, ...]] = {}  # subject → who wants it
+        self._awake: dict[str, None] = {}  # names to look at, in this order
+        self._deadlines: list[tuple[Nanos, str]] = []  # a heap, at most one entry a name
+        self._queued: dict[str, Nanos] = {}  # name → the time of its entry
+        self._reaped: dict[str, None] = {}  # abandoned, to be deleted
+        self._abandoned: list[str] = []  # and those of them that nobody was told of yet
+        for name, record in stream.consumers.items() if now is not None else ():
+            consumer = Consumer(stream, name, record.config, record.created, now=now, resumed=True)
+            self._add(consumer)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __iter__(self) -> Iterator[Consumer]:
+        """The consumers in the order of their names."""
+        return (self._by_name[name] for name in sorted(self._by_name))
+
+    def get(self, name: str) -> Consumer | None:
+        """The consumer of this name."""
+        return self._by_name.get(name)
+
+    def follow(self, outcome: Outcome, now: Nanos) -> None:
+        """Take in what one command did to the stream."""
+        if outcome.stored:
+            self._stored(outcome.stored, outcome.subject)
+        for seq, subject in outcome.markers:
+            self._stored(seq, subject)
+        if outcome.removed:
+            for consumer in self._by_name.values():
+                consumer.on_removed(outcome.removed)
+        match outcome.result:
+            case ConsumerCreated(name=name, last_seq=last_seq):
+                self._created(name, last_seq, now)
+            case ConsumerDeleted(name=name):
+                self._forget(name)
+            case _:
+                pass
+
+    def poll(
+        self,
+        now: Nanos,
+        has_interest: Callable[[str], bool],
+        budget: int = limits.DELIVERIES_PER_TURN_COUNT,
+    ) -> list[Delivery]:
+        """What is due now, at most `budget` messages; send them in this order.
+
+        Who has more to deliver goes to the end of the queue: `deadline` is then in the past,
+        and the next poll goes on.
+        """
+        while self._deadlines and self._deadlines[0][0] <= now:
+            _, name = heappop(self._deadlines)
+            self._queued.pop(name, None)
+            self._awake[name] = None
+        out: list[Delivery] = []
+        for name in list(self._awake):
+            if len(out) >= budget:
+                break
+            del self._awake[name]
+            consumer = self._by_name.get(name)
+            if consumer is None:
+                continue
+            interested = has_interest(consumer.config.deliver_subject)
+            out += consumer.poll(now, interested, budget - len(out))
+            if consumer.is_abandoned(now) and name not in self._reaped:
+                self._reaped[name] = None
+                self._abandoned.append(name)
+            self._queue(consumer)
+        return out
+
+    def wake(self, subject: str) -> None:
+        """Somebody subscribed to `subject`, a pattern perhaps, or ceased to."""
+        for consumer in self._by_name.values():
+            if consumer.config.deliver_subject == subject or "*" in subject or ">" in subject:
+                self._awake[consumer.name] = None
+
+    def on_flow_reply(self, subject: str, now: Nanos) -> None:
+        """A client published to `$JS.FC.<stream>.<consumer>.<id>`."""
+        name = subject.rsplit(".", 2)[-2] if subject.count(".") >= 4 else ""
+        consumer = self._by_name.get(name)
+        if consumer is not None:
+            consumer.on_flow_reply(subject, now)
+            self._awake[name] = None
+
+    def deadline(self) -> Nanos | None:
+        """When `poll` and `abandoned` want to be called next; 0 is at once."""
+        if self._awake:
+            return 0
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def abandoned(self) -> list[str]:
+        """Names to propose a DeleteConsumer for, each only once; call it after `poll`."""
+        due, self._abandoned = self._abandoned, []
+        return due
+
+    def _stored(self, seq: int, subject: str) -> None:
+        wanted = self._wanted.get(subject)
+        if wanted is None:
+            if len(self._wanted) >= limits.INTEREST_CACHE_COUNT:
+                self._wanted.clear()
+            wanted = tuple(c for c in self._by_name.values() if c.wants(subject))
+            self._wanted[subject] = wanted
+        for consumer in wanted:
+            if consumer.on_stored(seq):
+                self._awake[consumer.name] = None
+
+    def _created(self, name: str, last_seq: int, now: Nanos) -> None:
+        record = self.stream.consumers.get(name)
+        if record is None:  # deleted again by a later command of the same turn
+            return
+        known = self._by_name.get(name)
+        if known is None:
+            self._add(
+                Consumer(
+                    self.stream, name, record.config, record.created, last_seq=last_seq, now=now
+                )
+            )
+            return
+        known.update(record.config)
+        self._wanted.clear()
+        self._awake[name] = None
+
+    def _add(self, consumer: Consumer) -> None:
+        self._by_name[consumer.name] = consumer
+        self._awake[consumer.name] = None
+        self._wanted.clear()
+
+    def _forget(self, name: str) -> None:
+        self._by_name.pop(name, None)
+        self._awake.pop(name, None)
+        self._reaped.pop(name, None)
+        self._wanted.clear()
+
+    def _queue(self, consumer: Consumer) -> None:
+        """Note when a consumer wants to be looked at again.
+
+        One entry a name is enough: an entry that turns out to be early costs one more look.
+        """
+        due = consumer.deadline()
+        name = consumer.name
+        if due is None or name in self._reaped:
+            return
+        if due <= consumer.now:
+            self._awake[name] = None
+        elif name not in self._queued or due < self._queued[name]:
+            self._queued[name] = due
+            heappush(self._deadlines, (due, name))
