@@ -28,6 +28,8 @@ CONTROL_LINE_BYTES = 4096
 PAYLOAD_BYTES = 1 * MIB
 PENDING_OUTPUT_BYTES = 64 * MIB  # unread output of one client before it is a slow consumer
 CONNECTIONS_COUNT = 64 * 1024
+CLOSE_GRACE_NS: Nanos = 10 * SECOND_NS  # what a closed client may take to read the rest
+SHUTDOWN_WAIT_NS: Nanos = SECOND_NS  # what the last answers may take to leave an ending server
 PING_INTERVAL_NS: Nanos = 2 * MINUTE_NS
 PINGS_OUT_COUNT = 2
 AUTH_TIMEOUT_NS: Nanos = 2 * SECOND_NS
@@ -57,8 +59,20 @@ DELIVERIES_PER_TURN_COUNT = 500  # a long snapshot is sent in slices of about 5 
 # Storage.
 RECORD_BYTES = 64 * MIB  # no record of the log file is longer: a larger length is damage
 COMPACT_FLOOR_BYTES = 4 * MIB  # smaller files are not worth compacting
+UNSYNCED_INPUT_BYTES = 64 * MIB  # what may wait for one sync before clients are no longer read
 SYNC_INTERVAL_NS: Nanos = 2 * MINUTE_NS  # of `--sync interval`: nats-server's default
 
 # Lame duck mode.
 LAME_DUCK_GRACE_NS: Nanos = 10 * SECOND_NS
 LAME_DUCK_DURATION_NS: Nanos = 2 * MINUTE_NS
+
+# The simulator.
+SIMULATION_START_NS: Nanos = 1_767_225_600 * SECOND_NS  # 2026-01-01T00:00:00Z
+LINK_MIN_NS: Nanos = 100 * MICROSECOND_NS  # one way, client to server
+LINK_MAX_NS: Nanos = 400 * MICROSECOND_NS
+LINK_WINDOW_BYTES = 64 * KIB  # bytes on their way before a writer is asked to wait
+DISK_SYNC_MIN_NS: Nanos = 500 * MICROSECOND_NS
+DISK_SYNC_MAX_NS: Nanos = 2 * MILLISECOND_NS
+STALL_WALL_NS: Nanos = 10 * SECOND_NS  # real time that one statement may take
+STALL_VIRTUAL_NS: Nanos = HOUR_NS  # virtual time in which nothing but keep-alives happened
+TRACE_RECORDS_COUNT = 200_000  # a world keeps the newest

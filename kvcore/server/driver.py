@@ -1,0 +1,310 @@
+"""The turn: what a real server does with one `Node`.
+
+All that arrives in one turn of the event loop is handed to the node event by event; then
+one `flush` carries out what the node wants: one batch per engine, one write per
+connection, closes after writes, one request to the disk. No task, no future and no queue
+per message: a callback, a few dicts, and the next turn.
+
+The order inside a flush is what makes an ack true. Batches are written before the sync is
+asked for; an ack is born when `Synced` is handled, so it leaves in a later flush than the
+one that wrote its record; and a store that fails ends the server before anything else
+leaves. `sync` decides when `Synced` comes: `always` after the disk said so, `interval` and
+`never` at once, which is faster and is how acked writes get lost.
+
+    data_received ──▶ node.handle ──▶ (end of turn) node.effects ──▶ write, send, sync
+                                            ▲                                      │
+                                            └──────── Synced, in a later turn ◀────┘
+
+Time is the wall clock made monotone. A client that leaves more than
+`limits.PENDING_OUTPUT_BYTES` unread is a slow consumer and is closed; when the disk lags so
+far that `limits.UNSYNCED_INPUT_BYTES` wait for it, reading stops until it has caught up.
+
+Left out: sockets and files, which `listener.py` and `disk.py` bring.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from kvcore import limits
+from kvcore.limits import SECOND_NS, Nanos
+from kvcore.node.io import (
+    ClientClosed,
+    ClientConnected,
+    ClientData,
+    Effects,
+    Event,
+    Operator,
+    Order,
+    Synced,
+    TimerFired,
+)
+from kvcore.server.disk import Disk
+from kvcore.server.settings import Sync
+from kvcore.storage.base import Storage, StorageError
+
+SLOW_CONSUMER = b"-ERR 'Slow Consumer'\r\n"
+
+
+class Core(Protocol):
+    """The three verbs of a `Node`, all that a driver knows of it."""
+
+    def handle(self, event: Event, now: Nanos) -> None:
+        """Take in one event."""
+
+    def effects(self) -> Effects:
+        """What is to be done; drained once per turn."""
+
+    def deadline(self) -> Nanos | None:
+        """When it wants a `TimerFired`."""
+
+
+class Recorder(Protocol):
+    """Whoever writes down what happened, in order."""
+
+    def event(self, event: Event, now: Nanos) -> None:
+        """An event, before it is handled."""
+
+    def turn(self, effects: Effects) -> None:
+        """The end of a turn, before its effects are carried out."""
+
+
+class Clock:
+    """The wall clock in nanoseconds, which never goes back."""
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __call__(self) -> Nanos:
+        """Now, or the latest time given out if the wall clock was set back."""
+        self._last = max(self._last, time.time_ns())
+        return self._last
+
+
+class Driver:
+    """Drives `core` on `loop`; `failed` is told, once, why serving had to end."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        core: Core,
+        stores: Mapping[str, Storage],
+        clock: Callable[[], Nanos],
+        failed: Callable[[str], None],
+        *,
+        sync: Sync = "always",
+        sync_interval: Nanos = limits.SYNC_INTERVAL_NS,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._loop = loop
+        self._core = core
+        self._stores = stores
+        self._clock = clock
+        self._report_failure = failed
+        self._sync = sync
+        self._sync_interval = sync_interval
+        self._recorder = recorder
+        self._disk = Disk(loop, stores["file"].sync, self._synced, self.fail)
+        self._transports: dict[int, asyncio.Transport] = {}
+        self._sockets = 0
+        self._made = 0
+        self._scheduled = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: Nanos | None = None
+        self._timer_due = False
+        self._asked = self._answered = -1  # the highest tickets
+        self._unsynced_bytes = 0
+        self._dirty = False
+        self._paused = False
+        self._ended = False
+        self.slow_consumers = 0
+        self._schedule()
+        if sync == "interval":
+            self._sync_later()
+
+    # What the listener tells.
+
+    def connected(self, transport: asyncio.Transport) -> int:
+        """A new client; the number by which it is known from now on."""
+        self._made += 1
+        self._sockets += 1
+        conn = self._made
+        self._transports[conn] = transport
+        peer = transport.get_extra_info("peername") or ("", 0)
+        if self._paused:
+            transport.pause_reading()
+        self._take(ClientConnected(conn, str(peer[0]), int(peer[1])))
+        return conn
+
+    def data(self, conn: int, data: bytes) -> None:
+        """Bytes from a client."""
+        self._unsynced_bytes += len(data)
+        self._take(ClientData(conn, data))
+
+    def closed(self, conn: int, reason: str) -> None:
+        """The client's socket is gone, whoever closed it."""
+        self._sockets -= 1
+        self._forget(conn, reason)
+
+    def _forget(self, conn: int, reason: str) -> None:
+        if self._transports.pop(conn, None) is not None:
+            self._take(ClientClosed(conn, reason))
+
+    def order(self, order: Order) -> None:
+        """What an operator wants."""
+        self._take(Operator(order))
+
+    @property
+    def connections(self) -> int:
+        """How many sockets are open, those that are being closed too."""
+        return self._sockets
+
+    # The turn.
+
+    def _take(self, event: Event) -> None:
+        if self._ended:
+            return
+        now = self._clock()
+        if self._recorder is not None:
+            self._recorder.event(event, now)
+        self._core.handle(event, now)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        if self._ended:
+            return
+        if self._timer_due:
+            self._timer_due = False
+            self._take(TimerFired())
+        try:
+            while (ticket := self._flush()) is not None:
+                self._asked = ticket
+                if self._sync == "always":
+                    self._disk.request(ticket)
+                    break
+                self._dirty = True
+                self._answer(ticket)
+        except (StorageError, OSError) as error:
+            self.fail(str(error))
+            return
+        self._scheduled = False
+        self._hold_back()
+        self._set_timer()
+
+    def _flush(self) -> int | None:
+        """Carry out one `Effects`; its sync ticket, if it has one."""
+        effects = self._core.effects()
+        if self._recorder is not None:
+            self._recorder.turn(effects)
+        for engine, batch in effects.batches.items():
+            self._stores[engine].write(batch)
+        for conn, data in effects.writes.items():
+            transport = self._transports.get(conn)
+            if transport is not None:
+                self._send(conn, transport, data)
+        for conn in effects.closes:
+            transport = self._transports.pop(conn, None)
+            if transport is not None:
+                self._close(transport)
+        return effects.sync
+
+    def _send(self, conn: int, transport: asyncio.Transport, data: bytes) -> None:
+        if transport.get_write_buffer_size() <= limits.PENDING_OUTPUT_BYTES:
+            transport.write(data)
+            return
+        self.slow_consumers += 1
+        transport.write(SLOW_CONSUMER)
+        self._close(transport)
+        self._loop.call_soon(self._forget, conn, "Slow Consumer")
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        """Close once all is sent, or when the peer has not read it for too long."""
+        transport.close()
+        self._loop.call_later(limits.CLOSE_GRACE_NS / SECOND_NS, transport.abort)
+
+    def _set_timer(self) -> None:
+        at = self._core.deadline()
+        if at == self._timer_at and at is not None and self._timer is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._timer_at = at
+        if at is not None:
+            delay = max(0, at - self._clock()) / SECOND_NS
+            self._timer = self._loop.call_later(delay, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        if self._timer_at is not None and self._clock() < self._timer_at:
+            self._set_timer()  # the wall clock is behind the loop's
+            return
+        self._timer_due = True
+        self._schedule()
+
+    # The disk.
+
+    def _synced(self, ticket: int) -> None:
+        self._unsynced_bytes = 0
+        if ticket >= 0:
+            self._answer(ticket)
+
+    def _answer(self, ticket: int) -> None:
+        self._answered = ticket
+        self._take(Synced(ticket))
+
+    def _sync_later(self) -> None:
+        """`--sync interval`: what was promised long ago becomes true now and then."""
+        if self._dirty:
+            self._dirty = False
+            self._disk.request(-1)
+        self._loop.call_later(self._sync_interval / SECOND_NS, self._sync_later)
+
+    def _hold_back(self) -> None:
+        if not self._disk.busy:
+            self._unsynced_bytes = 0
+        too_much = self._unsynced_bytes > limits.UNSYNCED_INPUT_BYTES
+        if too_much != self._paused:
+            self._paused = too_much
+            for transport in self._transports.values():
+                if too_much:
+                    transport.pause_reading()
+                else:
+                    transport.resume_reading()
+
+    # The end.
+
+    def fail(self, reason: str) -> None:
+        """Stop at once: nothing is sent any more, since nothing can be promised."""
+        if self._ended:
+            return
+        self._ended = True
+        for transport in self._transports.values():
+            transport.abort()
+        self._report_failure(reason)
+
+    def finish(self) -> None:
+        """Sync what was written, answer those who waited for it, close every client."""
+        if self._ended:
+            return
+        self._disk.stop()
+        try:
+            ticket = self._flush()
+            if self._sync != "never":
+                self._stores["file"].sync()
+            self._asked = self._asked if ticket is None else ticket
+            if self._asked > self._answered:
+                self._answer(self._asked)
+                self._flush()
+        except (StorageError, OSError) as error:
+            self.fail(str(error))
+            return
+        self._ended = True
+        for transport in self._transports.values():
+            transport.close()

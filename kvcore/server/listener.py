@@ -1,0 +1,73 @@
+"""Where clients come in: a listening socket, and one small object per connection.
+
+The socket is bound before anything else is opened, so that a port in use costs nothing,
+and so that `-p -1` knows its port before the server introduces itself.
+
+A connection is an `asyncio.Protocol`, not a pair of streams: bytes arrive in a callback and
+go straight to the driver, which is several times faster than a task that awaits a reader.
+
+Left out: TLS and websockets, which come later.
+"""
+
+import asyncio
+import socket
+from pathlib import Path
+
+from kvcore.server.driver import Driver
+
+BACKLOG_COUNT = 1024  # connections that the kernel holds for us
+
+
+class ListenError(Exception):
+    """The address can't be listened on; the text says which and why."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port -1 is any free one. Raises `ListenError`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, max(port, 0)), family=family, backlog=BACKLOG_COUNT)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ListenError(f"can't listen on {shown(host, port)}: {reason.lower()}") from error
+
+
+def shown(host: str, port: int) -> str:
+    """`host:port` as it is written in a URL."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+class Connection(asyncio.Protocol):
+    """One client's socket; everything it hears goes to the driver."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = driver
+        self._conn = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        assert isinstance(transport, asyncio.Transport)
+        self._conn = self._driver.connected(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes, in pieces of any size."""
+        self._driver.data(self._conn, data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed, by whichever side."""
+        self._driver.closed(self._conn, str(exc) if exc else "Client Closed")
+
+
+def write_ports_file(directory: str, name: str, pid: int, host: str, port: int) -> Path:
+    """Tell scripts that started us on any free port which one it is; the file's path."""
+    reached = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104  # compared only
+    path = Path(directory) / f"{name}_{pid}.ports"
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(f'{{"nats":["nats://{shown(reached, port)}"]}}', encoding="utf-8")
+    unfinished.replace(path)
+    return path

@@ -1,0 +1,317 @@
+"""`kvcore serve`: from a command line to a server that answers, and to its end.
+
+The order of a start is chosen so that a mistake is found before it can do harm: settings,
+then the port, then the store's lock, then the store, and only then a server that says who
+it is. The order of an end is the reverse: no new clients, a last sync, answers to those who
+waited for it, goodbye, close.
+
+Whatever stops a start is one sentence and exit code 1. A store that fails while serving is
+the same: an ack that can't be kept is worse than no server.
+
+Left out: being a daemon; a supervisor does that better.
+"""
+
+import asyncio
+import base64
+import dataclasses
+import gc
+import hmac
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+
+from kvcore import __version__, limits
+from kvcore.limits import SECOND_NS
+from kvcore.node.config import NodeConfig
+from kvcore.node.io import Order
+from kvcore.node.node import Node
+from kvcore.server import flags, process
+from kvcore.server.driver import Clock, Driver
+from kvcore.server.listener import (
+    Connection,
+    ListenError,
+    bind,
+    is_loopback,
+    shown,
+    write_ports_file,
+)
+from kvcore.server.log import Log
+from kvcore.server.process import ProcessError
+from kvcore.server.record import RunRecorder
+from kvcore.server.settings import Settings, SettingsError, read
+from kvcore.storage.appendfile import AppendFile
+from kvcore.storage.base import Storage, StorageError
+from kvcore.storage.files import OsFileSystem
+from kvcore.storage.memory import MemoryStorage
+from kvcore.trace import ignore
+
+NATS_VERSION = "2.11.0"  # the nats-server whose wire this is, as INFO says it
+
+
+def serve(argv: Sequence[str], name: str = "kvcore") -> int:
+    """Serve until told to stop; the process's exit code. `name` is what we were started as."""
+    try:
+        given = flags.parse(argv)
+        if given.pop("help", False):
+            sys.stdout.write(flags.usage())
+            return 0
+        if given.pop("version", False):
+            sys.stdout.write(f"{name}: v{NATS_VERSION} (kvcore {__version__})\n")
+            return 0
+        if order := given.pop("signal", ""):
+            process.send_signal(str(order))
+            return 0
+        settings = read(given, name, os.environ)
+    except (flags.FlagError, SettingsError, ProcessError) as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return 1
+    if settings.check_only:
+        sys.stderr.write(f"{name}: configuration is valid\n")
+        return 0
+    try:
+        log = Log(settings.log_file, times=settings.log_time, debug=settings.debug)
+    except OSError as error:
+        sys.stderr.write(f"{name}: can't write the log to {settings.log_file}: {error.strerror}\n")
+        return 1
+    return Server(settings, name, log).run()
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, about twice as fast; asyncio's own elsewhere."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class Server:
+    """One server process: `run` starts it, serves, and ends it."""
+
+    def __init__(self, settings: Settings, name: str, log: Log) -> None:
+        self._settings = settings
+        self._name = name
+        self._log = log
+        self._exit_code = 0
+        self._stopping = False
+        self._loop = new_event_loop()
+        self._loop.set_exception_handler(self._bug)
+        self._listening: asyncio.Server | None = None
+        self._files: list[Path] = []
+        self._stores: dict[str, Storage] = {}
+        self._recorder: RunRecorder | None = None
+        self._driver: Driver | None = None
+
+    def run(self) -> int:
+        """Serve; the exit code."""
+        try:
+            self._start()
+            self._loop.run_forever()
+            self._end()
+        except (ListenError, StorageError, ProcessError, OSError) as error:
+            self._fail(str(error))
+        finally:
+            for path in self._files:
+                path.unlink(missing_ok=True)
+            if self._recorder is not None:
+                self._recorder.close()
+        return self._exit_code
+
+    # Start.
+
+    def _start(self) -> None:
+        settings, say = self._settings, self._log
+        say.info("Starting nats-server")
+        say.info(f"  Version:  {NATS_VERSION} (kvcore {__version__})")
+        for warning in settings.warnings:
+            say.warn(warning)
+        listener = bind(settings.host, settings.port)
+        config = self._config(listener.getsockname()[1])
+        say.info(f"  Name:     {config.server_name}")
+        say.info(f"  ID:       {config.server_id}")
+        self._warn_if_open(config)
+        self._stores = {"file": self._open_store(), "memory": MemoryStorage()}
+        self._driver = self._make_driver(config)
+        self._watch_signals(self._driver)
+        self._listening = self._loop.run_until_complete(self._listen(listener, self._driver))
+        self._write_files(config)
+        say.info(f"Listening for client connections on {shown(config.host, config.port)}")
+        say.info("Server is ready")
+        gc.collect()
+        gc.freeze()
+
+    def _config(self, port: int) -> NodeConfig:
+        settings = self._settings
+        server_id = "N" + base64.b32encode(os.urandom(35)).decode()[:55]
+        shared = {field.name for field in dataclasses.fields(NodeConfig)}
+        values = {
+            field.name: getattr(settings, field.name)
+            for field in dataclasses.fields(Settings)
+            if field.name in shared
+        }
+        values.update(
+            server_name=settings.server_name or server_id,
+            port=port,
+            store_dir=os.path.realpath(settings.store_dir) if settings.jetstream else "",
+        )
+        return NodeConfig(
+            server_id=server_id,
+            version=NATS_VERSION,
+            check_secret=lambda given, kept: hmac.compare_digest(given.encode(), kept.encode()),
+            **values,
+        )
+
+    def _warn_if_open(self, config: NodeConfig) -> None:
+        if is_loopback(config.host) or config.auth_required:
+            return
+        self._log.warn("=" * 64)
+        self._log.warn(f"ANYONE who can reach {config.host} can read and change all data:")
+        self._log.warn("set --user and --pass, or --auth, or listen on 127.0.0.1")
+        self._log.warn("=" * 64)
+
+    def _open_store(self) -> Storage:
+        settings = self._settings
+        if not settings.jetstream:
+            self._log.info("JetStream is off")
+            return MemoryStorage()
+        store = AppendFile(OsFileSystem(settings.store_dir))
+        self._log.info("Starting JetStream")
+        if store.dropped:
+            self._log.warn(store.dropped)
+        self._log.info(f'  Store Directory: "{os.path.realpath(settings.store_dir)}"')
+        meaning = {
+            "always": "always, an ack means that the disk has it",
+            "interval": f"every {settings.sync_interval / SECOND_NS:g} s, acks don't wait",
+            "never": "never, acks don't wait",
+        }
+        self._log.info(f"  Sync:            {meaning[settings.sync]}")
+        if settings.sync != "always":
+            self._log.warn("a power cut may take acknowledged writes")
+        return store
+
+    def _make_driver(self, config: NodeConfig) -> Driver:
+        settings = self._settings
+        clock = Clock()
+        now = clock()
+        seed = int.from_bytes(os.urandom(8), "big")
+        if settings.record:
+            if next(self._stores["file"].scan(b"", b"\xff" * 9), None) is not None:
+                raise ProcessError("--record needs an empty store, to be replayed from the start")
+            self._recorder = RunRecorder(settings.record, config, seed, now)
+            self._log.warn(f"recording all that clients send to {settings.record}")
+        sink = self._log.trace if settings.trace else ignore
+        return Driver(
+            self._loop,
+            Node(config, self._stores, Random(seed), now, sink),
+            self._stores,
+            clock,
+            self._fail,
+            sync=settings.sync,
+            sync_interval=settings.sync_interval,
+            recorder=self._recorder,
+        )
+
+    async def _listen(self, listener: socket.socket, driver: Driver) -> asyncio.Server:
+        if self._settings.parent_fd >= 0:
+            process.follow_parent(self._loop, self._settings.parent_fd, self._parent_gone)
+        return await self._loop.create_server(lambda: Connection(driver), sock=listener)
+
+    def _write_files(self, config: NodeConfig) -> None:
+        pid = os.getpid()
+        if self._settings.ports_dir:
+            directory = self._settings.ports_dir
+            self._files.append(
+                write_ports_file(directory, "nats-server", pid, config.host, config.port)
+            )
+        if self._settings.pid_file:
+            path = Path(self._settings.pid_file)
+            path.write_text(f"{pid}", encoding="ascii")
+            self._files.append(path)
+
+    def _watch_signals(self, driver: Driver) -> None:
+        add = self._loop.add_signal_handler
+        add(signal.SIGTERM, self._stop, 'Trapped "terminated" signal')
+        add(signal.SIGINT, self._stop, 'Trapped "interrupt" signal')
+        add(signal.SIGUSR1, self._log.reopen)
+        add(signal.SIGUSR2, self._lame_duck, driver)
+        add(signal.SIGHUP, self._log.warn, "reloading the configuration is not supported")
+
+    # End.
+
+    def _stop(self, reason: str) -> None:
+        if not self._stopping:
+            self._stopping = True
+            self._log.info(reason)
+            self._log.info("Initiating Shutdown...")
+            self._loop.stop()
+
+    def _parent_gone(self) -> None:
+        self._stop("The process that started this server is gone")
+
+    def _lame_duck(self, driver: Driver) -> None:
+        """No new clients; the node sends the others away; then the end."""
+        self._log.info("Entering lame duck mode, stop accepting new clients")
+        assert self._listening is not None
+        self._listening.close()
+        driver.order(Order.LAME_DUCK)
+        self._stop_when_alone(driver)
+
+    def _stop_when_alone(self, driver: Driver) -> None:
+        if driver.connections == 0:
+            self._stop("All clients have left")
+        else:
+            self._loop.call_later(0.1, self._stop_when_alone, driver)
+
+    def _end(self) -> None:
+        assert self._listening is not None
+        assert self._driver is not None
+        self._listening.close()
+        self._driver.finish()
+        self._loop.run_until_complete(self._goodbye(self._driver))
+        if self._exit_code == 0:
+            for store in self._stores.values():
+                store.close()
+        self._log.info("Server Exiting..")
+
+    async def _goodbye(self, driver: Driver) -> None:
+        """Let the last answers out, for a second at most."""
+        for _ in range(100):
+            if driver.connections == 0:
+                return
+            await asyncio.sleep(limits.SHUTDOWN_WAIT_NS / SECOND_NS / 100)
+
+    def _fail(self, reason: str) -> None:
+        if reason:
+            self._log.fatal(reason)
+        self._exit_code = 1
+        self._stopping = True
+        self._loop.stop()
+
+    def _bug(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """An exception that nobody expected: our mistake, so nothing can be promised any more."""
+        error = context.get("exception")
+        if isinstance(error, StorageError):
+            self._log.fatal(str(error))
+            self._quit()
+            return
+        if isinstance(error, OSError):  # no more sockets, a peer that vanished: we go on
+            self._log.warn(f"{context.get('message')}: {error}")
+            return
+        self._log.fatal(f"a bug in kvcore ended this server: {context.get('message')}: {error!r}")
+        if isinstance(error, BaseException):
+            import traceback
+
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                self._log.fatal(line)
+        self._log.fatal("please report it, with the lines above")
+        self._quit()
+
+    def _quit(self) -> None:
+        if self._driver is not None:
+            self._driver.fail("")
+        self._fail("serving ends")

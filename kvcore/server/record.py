@@ -1,0 +1,176 @@
+"""A real run, written down so that it can be run again.
+
+Both drivers claim to run the same core. The proof is a recording: the seed, the settings,
+every event with its time, and where each turn ended. Played into a fresh `Node` over empty
+memory stores, it must ask for exactly the effects that the real server was asked for, byte
+by byte; each turn's line carries a digest of them, so a difference names its turn.
+
+The file is one JSON list per line, bytes as Latin-1 text:
+
+    {"kvcore": 1, "seed": …, "now": …, "config": {…}}     the first line
+    ["C", now, conn, host, port]  ["D", now, conn, bytes]  ["X", now, conn, reason]
+    ["T", now]  ["S", now, ticket]  ["O", now, order]
+    ["E", digest]                                          end of a turn
+
+It holds all that clients sent, their passwords too: it is readable by its owner alone.
+
+Left out: runs that begin with a store that isn't empty.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import assert_never
+
+from kvcore.limits import Nanos
+from kvcore.node.config import NodeConfig, User
+from kvcore.node.io import (
+    ClientClosed,
+    ClientConnected,
+    ClientData,
+    Effects,
+    Event,
+    Operator,
+    Order,
+    Synced,
+    TimerFired,
+)
+from kvcore.server.driver import Core
+from kvcore.storage.base import Storage
+from kvcore.storage.memory import MemoryStorage
+
+FORMAT = 1
+MakeCore = Callable[[NodeConfig, dict[str, Storage], Random, Nanos], Core]
+
+
+class ReplayError(Exception):
+    """The recording can't be read, or its replay asked for other effects."""
+
+
+def digest(effects: Effects) -> str:
+    """Sixteen hex digits that differ when anything in `effects` does, its order included."""
+    sha = hashlib.sha256()
+    for conn, data in effects.writes.items():
+        sha.update(b"write %d %d\n" % (conn, len(data)))
+        sha.update(data)
+    for conn in effects.closes:
+        sha.update(b"close %d\n" % conn)
+    for engine, batch in effects.batches.items():
+        sha.update(f"batch {engine} {batch.ranges!r}\n".encode())
+        for key, value in batch.writes:
+            sha.update(b"%d %d\n" % (len(key), -1 if value is None else len(value)))
+            sha.update(key)
+            sha.update(value or b"")
+    sha.update(f"sync {effects.sync}\n".encode())
+    return sha.hexdigest()[:16]
+
+
+class RunRecorder:
+    """Writes events and turns to a new file at `path`; raises OSError."""
+
+    def __init__(self, path: str, config: NodeConfig, seed: int, now: Nanos) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        self._out = os.fdopen(descriptor, "w", encoding="utf-8")
+        said = dataclasses.asdict(config)
+        del said["check_secret"]
+        self._line({"kvcore": FORMAT, "seed": seed, "now": now, "config": said})
+
+    def event(self, event: Event, now: Nanos) -> None:
+        """One event, before it is handled."""
+        self._line(_encode(event, now))
+
+    def turn(self, effects: Effects) -> None:
+        """The end of a turn, and what it asked for."""
+        self._line(["E", digest(effects)])
+
+    def close(self) -> None:
+        """Nothing more will happen."""
+        self._out.close()
+
+    def _line(self, value: object) -> None:
+        self._out.write(json.dumps(value, separators=(",", ":")))
+        self._out.write("\n")
+
+
+def replay(path: str | Path, make_core: MakeCore) -> str:
+    """Play the recording into a fresh core; a digest over all its effects.
+
+    Raises `ReplayError` at the first turn whose effects differ from the recorded ones.
+    """
+    total = hashlib.sha256()
+    with Path(path).open(encoding="utf-8") as lines:
+        head = json.loads(next(lines, "{}"))
+        if head.get("kvcore") != FORMAT:
+            raise ReplayError(f"{path} is no recording of format {FORMAT}")
+        stores: dict[str, Storage] = {"file": MemoryStorage(), "memory": MemoryStorage()}
+        core = make_core(_config(head["config"]), stores, Random(head["seed"]), head["now"])
+        turn = 0
+        for number, line in enumerate(lines, start=2):
+            if not line.endswith("\n"):
+                break  # the server was killed in the middle of this line
+            fields = json.loads(line)
+            if fields[0] != "E":
+                core.handle(_decode(fields), fields[1])
+                continue
+            turn += 1
+            effects = core.effects()
+            found = digest(effects)
+            if found != fields[1]:
+                raise ReplayError(f"{path}, line {number}: turn {turn} asks for other effects")
+            for engine, batch in effects.batches.items():
+                stores[engine].write(batch)
+            core.deadline()
+            total.update(found.encode())
+    return total.hexdigest()
+
+
+def _config(said: dict[str, object]) -> NodeConfig:
+    users, tags = said.pop("users"), said.pop("tags")
+    assert isinstance(users, list)
+    assert isinstance(tags, list)
+    return dataclasses.replace(
+        NodeConfig(server_name="", server_id=""),
+        users=tuple(User(user["name"], user["password"]) for user in users),
+        tags=tuple(tags),
+        **said,  # type: ignore[arg-type]
+    )
+
+
+def _encode(event: Event, now: Nanos) -> list[str | int]:
+    match event:
+        case ClientConnected(conn, host, port):
+            return ["C", now, conn, host, port]
+        case ClientData(conn, data):
+            return ["D", now, conn, data.decode("latin-1")]
+        case ClientClosed(conn, reason):
+            return ["X", now, conn, reason]
+        case TimerFired():
+            return ["T", now]
+        case Synced(ticket):
+            return ["S", now, ticket]
+        case Operator(order):
+            return ["O", now, order.value]
+        case _:
+            assert_never(event)
+
+
+def _decode(fields: list[object]) -> Event:
+    match fields:
+        case ["C", int(), int(conn), str(host), int(port)]:
+            return ClientConnected(conn, host, port)
+        case ["D", int(), int(conn), str(data)]:
+            return ClientData(conn, data.encode("latin-1"))
+        case ["X", int(), int(conn), str(reason)]:
+            return ClientClosed(conn, reason)
+        case ["T", int()]:
+            return TimerFired()
+        case ["S", int(), int(ticket)]:
+            return Synced(ticket)
+        case ["O", int(), str(order)]:
+            return Operator(Order(order))
+        case _:
+            raise ReplayError(f"no event: {fields!r}")
