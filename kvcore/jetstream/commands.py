@@ -153,13 +153,15 @@ def encode(command: Command) -> bytes:
         subject = command.subject.encode("utf-8", "surrogateescape")
         reply = command.reply.encode("utf-8", "surrogateescape")
         header = command.header or b""
-        return b"".join((
-            _PUBLISH.pack(b"P", command.time, len(subject), len(reply), len(header)),
-            subject,
-            reply,
-            header,
-            command.payload,
-        ))
+        return b"".join(
+            (
+                _PUBLISH.pack(b"P", command.time, len(subject), len(reply), len(header)),
+                subject,
+                reply,
+                header,
+                command.payload,
+            )
+        )
     parts = [_LETTER_OF[type(command)]]
     for name, _kind in _FIELDS[type(command)]:
         value = getattr(command, name)

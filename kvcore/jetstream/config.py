@@ -4,11 +4,9 @@ A bucket is a stream, and a stream is mostly its configuration. Clients send it 
 different shapes (nats-py leaves fields out, nats.go sends -1s, the CLI sends back what the
 server added), and all of them expect that creating the same stream twice is no error. So a
 configuration has one normal form, this frozen value, and two are the same when they are
-equal. `checks.py` has the rules; this file has the shape.
+equal. `checks.py` has the rules, `shapes.py` reads what a client sent.
 
-`from_json` is strict like nats-server: an unknown field or a wrong type is refused, since
-a misspelt limit that is silently ignored loses data later. `to_json` writes each key that
-nats-server writes, and leaves out those that it leaves out.
+`to_json` writes each key that nats-server writes, and leaves out those that it leaves out.
 
 Metadata keys that begin with `_nats.` are the server's own. `_nats.req.level` is stored (1
 if a feature of API level 1 is used); `_nats.ver` and `_nats.level` are added to answers
@@ -19,12 +17,10 @@ Left out: mirrors, sources, republish, subject transforms and the other features
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias, cast
 
-from kvcore.jetstream.errors import ConfigError, invalid_json
-from kvcore.jetstream.gojson import quoted
 from kvcore.limits import Nanos
 
 Json: TypeAlias = dict[str, object]
@@ -117,6 +113,27 @@ _OMITTED_WHEN_EMPTY = frozenset({
 })  # fmt: skip
 
 
-def from_json(data: bytes) -> StreamConfig:
-    """A configuration as it was sent, before defaults; raises `ConfigError`."""
-    raise NotImplementedError
+def from_document(document: Mapping[str, object]) -> StreamConfig:
+    """A configuration from fields whose types are right; those left out have defaults."""
+    values = {name: value for name, value in document.items() if name in _SLOTS}
+    for name in ("subjects", "sources"):
+        values[name] = tuple(cast("Sequence[object]", values.get(name) or ()))
+    own = cast("Mapping[str, int]", values.get("consumer_limits") or {})
+    values["consumer_limits"] = ConsumerLimits(**own)
+    metadata = dict(cast("Mapping[str, str]", values.get("metadata") or {}))
+    for key in _DYNAMIC:
+        metadata.pop(key, None)
+    values["metadata"] = metadata
+    config = StreamConfig(**values)  # type: ignore[arg-type]  # the reader checked the types
+    needs_ttl = config.allow_msg_ttl or config.subject_delete_marker_ttl > 0
+    metadata[_REQUIRED_LEVEL] = "1" if needs_ttl else "0"
+    return config
+
+
+def decode_config(stored: bytes) -> StreamConfig:
+    """The configuration that `encode` wrote."""
+    document: Json = json.loads(stored)
+    return from_document(document)
+
+
+_SLOTS = frozenset(StreamConfig.__slots__)

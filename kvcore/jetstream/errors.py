@@ -65,16 +65,13 @@ STREAM_NAME_IN_USE = ApiError(
 )
 STREAM_MISMATCH = ApiError(400, 10056, "stream name in subject does not match request")
 STREAM_NAME_SEPARATORS = ApiError(400, 10128, "Stream name can not contain path separators")
+STREAMS_FULL = ApiError(400, 10027, "maximum number of streams reached")
 SUBJECTS_OVERLAP = ApiError(400, 10065, "subjects overlap with an existing stream")
 STREAM_SEALED = ApiError(400, 10109, "invalid operation on sealed stream")
 REPLICAS_NEGATIVE = ApiError(400, 10133, "replicas count cannot be negative")
-REPLICAS_UNSUPPORTED = ApiError(
-    500, 10074, "replicas > 1 not supported in non-clustered mode"
-)
+REPLICAS_UNSUPPORTED = ApiError(500, 10074, "replicas > 1 not supported in non-clustered mode")
 MIRROR_WITH_SUBJECTS = ApiError(400, 10034, "stream mirrors can not contain subjects")
-MIRROR_WITH_SOURCES = ApiError(
-    400, 10031, "stream mirrors can not also contain other sources"
-)
+MIRROR_WITH_SOURCES = ApiError(400, 10031, "stream mirrors can not also contain other sources")
 MIRROR_WITH_FIRST_SEQ = ApiError(
     400, 10143, "stream mirrors can not have first sequence configured"
 )
@@ -82,6 +79,7 @@ MIRROR_NAME_INVALID = ApiError(400, 10142, "mirrored stream name is invalid")
 MIRROR_NOT_UPDATABLE = ApiError(400, 10055, "stream mirror configuration can not be updated")
 SOURCE_NAME_INVALID = ApiError(400, 10141, "sourced stream name is invalid")
 PURGE_DENIED = ApiError(500, 10110, "stream purge not permitted")
+DELETE_MISSING = ApiError(500, 10057, "no message found")
 DELETE_DENIED = ApiError(500, 10057, "message delete not permitted")
 
 # Messages.
@@ -143,8 +141,3 @@ def no_placement(tags: tuple[str, ...] = ()) -> ApiError:
     listed = " ".join(f"'{tag}'" for tag in tags)
     suffix = f", tags not matched [{listed}]" if tags else ""
     return ApiError(400, 10005, f"no suitable peers for placement{suffix}")
-
-
-def sequence_not_found(sequence: int) -> ApiError:
-    """A message delete that named a sequence which isn't there."""
-    return ApiError(400, 10043, f"sequence {sequence} not found")

@@ -1,0 +1,162 @@
+"""The meta group: which streams exist, under which group, with which configuration.
+
+Creating a bucket is a decision that must be taken once. So it is a command in a log of its
+own, group 1, and `apply` decides: is the name free, is the configuration sound, does it
+claim subjects that another stream has. Every stream gets a group whose id is the index of
+the command that created it, so an id is never used twice and needs no counter.
+
+An update is decided here as well, against the same rules, and then handed to the stream's
+own group, whose log says at which point of its history the new limits begin. If a server
+stops in between, the two configurations differ at the next start, and the host proposes
+the `UpdateConfig` again.
+
+    S        applied index u64, time of the last command u64
+    C name   group id u64, created u64 | configuration JSON
+
+Left out: where a stream's replicas are. One server has them all.
+"""
+
+from dataclasses import dataclass
+from struct import Struct
+from typing import assert_never
+
+from kvcore.jetstream import checks, errors
+from kvcore.jetstream.commands import CreateStream, DeleteStream, MetaCommand, UpdateStream
+from kvcore.jetstream.config import StreamConfig, decode_config
+from kvcore.jetstream.errors import ApiError, ConfigError
+from kvcore.jetstream.outcome import (
+    MetaOutcome,
+    Refused,
+    StreamAssignment,
+    StreamCreated,
+    StreamDeleted,
+    StreamUpdated,
+)
+from kvcore.jetstream.shapes import from_json
+from kvcore.limits import Nanos
+from kvcore.nats import subject as subjects
+from kvcore.storage import keys
+from kvcore.storage.overlay import Records
+
+_STATE = Struct(">QQ")
+FIRST_STREAM_GID = keys.META_GID + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a server grants its streams in sum; -1 is no bound. `max_bytes` is reserved."""
+
+    max_streams: int = -1
+    memory_bytes: int = -1
+    file_bytes: int = -1
+
+
+class Meta:
+    """The machine of group 1; it is rebuilt from `records` if there are any."""
+
+    def __init__(self, records: Records, quota: Quota | None = None) -> None:
+        self.streams: dict[str, StreamAssignment] = {}
+        self._records = records
+        self._quota = quota or Quota()
+        self._time: Nanos = 0
+        state = records.get(keys.state(keys.META_GID))
+        if state is None:
+            self._save(0)
+            return
+        self._time = _STATE.unpack(state)[1]
+        for key, record in records.scan(*keys.consumers(keys.META_GID)):
+            gid, created = _STATE.unpack_from(record)
+            config = decode_config(record[_STATE.size :])
+            name = keys.suffix(key).decode()
+            self.streams[name] = StreamAssignment(gid, config, created)
+
+    def apply(self, command: MetaCommand, index: int) -> MetaOutcome:
+        """Carry out one command of the meta log; `index` is its place there."""
+        self._time = max(self._time, command.time)
+        result: StreamCreated | StreamUpdated | StreamDeleted | Refused
+        try:
+            match command:
+                case CreateStream():
+                    result = self._create(command, index)
+                case UpdateStream():
+                    result = self._update(command)
+                case DeleteStream():
+                    result = self._delete(command)
+                case _:
+                    assert_never(command)
+        except ConfigError as refused:
+            result = Refused(refused.error)
+        self._save(index)
+        return MetaOutcome(command.reply, self._time, result)
+
+    def _create(self, command: CreateStream, index: int) -> StreamCreated | Refused:
+        config = from_json(command.config_json)
+        refusal = checks.create_refusal(config)
+        if refusal is not None:
+            return Refused(refusal)
+        config = checks.normalised(config)
+        existing = self.streams.get(config.name)
+        if existing is not None and existing.config == config:
+            return StreamCreated(existing, existed=True)
+        refusal = checks.unsupported(config)
+        if refusal is None and existing is not None:
+            refusal = errors.STREAM_NAME_IN_USE
+        refusal = refusal or self._clash(config) or self._over_quota(config)
+        if refusal is not None:
+            return Refused(refusal)
+        assignment = StreamAssignment(FIRST_STREAM_GID + index, config, self._time)
+        self._assign(assignment)
+        return StreamCreated(assignment, existed=False)
+
+    def _update(self, command: UpdateStream) -> StreamUpdated | Refused:
+        config = checks.normalised(from_json(command.config_json))
+        existing = self.streams.get(config.name)
+        if existing is None:
+            return Refused(errors.STREAM_NOT_FOUND)
+        found = checks.updated(existing.config, config)
+        if isinstance(found, ApiError):
+            return Refused(found)
+        refusal = checks.unsupported(found) or self._clash(found) or self._over_quota(found)
+        if refusal is not None:
+            return Refused(refusal)
+        assignment = StreamAssignment(existing.gid, found, existing.created)
+        self._assign(assignment)
+        return StreamUpdated(assignment)
+
+    def _delete(self, command: DeleteStream) -> StreamDeleted | Refused:
+        existing = self.streams.pop(command.name, None)
+        if existing is None:
+            return Refused(errors.STREAM_NOT_FOUND)
+        self._records.delete(keys.consumer(keys.META_GID, command.name))
+        return StreamDeleted(existing)
+
+    def _clash(self, config: StreamConfig) -> ApiError | None:
+        """Whether another stream has claimed one of the subjects."""
+        for name, other in self.streams.items():
+            if name != config.name and any(
+                subjects.overlaps(mine, theirs)
+                for mine in config.subjects
+                for theirs in other.config.subjects
+            ):
+                return errors.SUBJECTS_OVERLAP
+        return None
+
+    def _over_quota(self, config: StreamConfig) -> ApiError | None:
+        others = [a.config for name, a in self.streams.items() if name != config.name]
+        if 0 <= self._quota.max_streams <= len(others):
+            return errors.STREAMS_FULL
+        in_file = config.storage == "file"
+        limit = self._quota.file_bytes if in_file else self._quota.memory_bytes
+        reserved = sum(max(c.max_bytes, 0) for c in others if c.storage == config.storage)
+        if 0 <= limit < reserved + max(config.max_bytes, 0):
+            return errors.STORAGE_EXCEEDED if in_file else errors.MEMORY_EXCEEDED
+        return None
+
+    def _assign(self, assignment: StreamAssignment) -> None:
+        name = assignment.config.name
+        self.streams[name] = assignment
+        record = _STATE.pack(assignment.gid, assignment.created) + assignment.config.encode()
+        self._records.put(keys.consumer(keys.META_GID, name), record)
+
+    def _save(self, index: int) -> None:
+        self._records.put(keys.state(keys.META_GID), _STATE.pack(index, self._time))

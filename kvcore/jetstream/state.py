@@ -1,0 +1,232 @@
+"""What a stream is between two commands: its parts, its reads, its place in the store.
+
+Commands change a stream (`stream.py`); everything else only looks. Consumers and the API
+look often, and must not copy: a read by sequence or subject costs a dictionary lookup and
+one record, a listing touches no values at all.
+
+The store holds the messages, and one small record with what they can't tell. On start the
+messages are scanned once and the rest is rebuilt: index, counts, ids, due times.
+
+Left out: times as text and the shape of an answer; `bodies.py` makes those.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kvcore.jetstream import conditions, consumer_config
+from kvcore.jetstream.config import StreamConfig, decode_config
+from kvcore.jetstream.consumer_config import ConsumerConfig
+from kvcore.jetstream.dedup import RecentIds
+from kvcore.jetstream.expiry import Expiry
+from kvcore.jetstream.messages import Messages
+from kvcore.jetstream.records import (
+    StoredMessage,
+    StreamRecord,
+    decode_message,
+    decode_stamped,
+    decode_state,
+    encode_stamped,
+    encode_state,
+)
+from kvcore.limits import Nanos
+from kvcore.storage import keys
+from kvcore.storage.overlay import Records
+
+
+class ConsumerRecord(NamedTuple):
+    """A consumer that the stream knows; its position is the host's business."""
+
+    config: ConsumerConfig
+    created: Nanos
+
+
+@dataclass(slots=True)
+class Budget:
+    """Bytes that all streams of one engine on one server share; -1 is no bound."""
+
+    limit: int = -1
+    used: int = 0
+
+    def has_room(self) -> bool:
+        """Whether another message may come."""
+        return self.limit < 0 or self.used <= self.limit
+
+
+class StreamState:
+    """A stream's state. A new one writes its first records at once; an existing one is
+    rebuilt from `records`, and then `config` and `created` are those of the records."""
+
+    def __init__(
+        self,
+        gid: int,
+        config: StreamConfig,
+        created: Nanos,
+        records: Records,
+        budget: Budget | None = None,
+    ) -> None:
+        self.gid = gid
+        self.config = config
+        self.created = created
+        self.consumers: dict[str, ConsumerRecord] = {}
+        self.last_msg_id = ""
+        self._records = records
+        self._budget = budget or Budget()
+        self._time: Nanos = 0
+        self._messages = Messages(gid, records, in_file=config.storage == "file")
+        self._recent = RecentIds(gid, records)
+        self._expiry = Expiry()
+        self._age_from = 0  # every message below this is exempt from max_age
+        self._state_key = keys.state(gid)
+        state = records.get(self._state_key)
+        if state is None:
+            if config.first_seq > 1:
+                self._messages.skip_to(config.first_seq)
+            self._save_config()
+            self._save(0)
+        else:
+            self._restore(decode_state(state))
+        self._budget.used += self._messages.bytes
+
+    def _restore(self, state: StreamRecord) -> None:
+        stored = self._records.get(self._state_key + b"c")
+        assert stored is not None, "a stream's configuration is written with its first state"
+        self.created, config = decode_stamped(stored)
+        self.config = decode_config(config)
+        for seq, record in self._messages.restore():
+            if b"\r\nNats-TTL:" in record:
+                message = decode_message(seq, record)
+                headers = conditions.read_headers(message.header or b"")
+                ttl = conditions.read_ttl(headers.get(conditions.TTL, b""))
+                self._expiry.add(seq, message.time, ttl or 0)
+        if state.last_seq > self._messages.last_seq:
+            self._messages.skip_to(state.last_seq + 1)
+        if not len(self._messages):
+            self._messages.first_seq = state.first_seq
+        self._messages.last_time = state.last_time
+        self._time = state.time
+        self.last_msg_id = state.last_msg_id
+        self._recent.restore()
+        for key, record in self._records.scan(*keys.consumers(self.gid)):
+            created, consumer = decode_stamped(record)
+            self.consumers[keys.suffix(key).decode()] = ConsumerRecord(
+                consumer_config.decode(consumer), created
+            )
+
+    def _save(self, index: int) -> None:
+        """Write the state record: `index` is the last command that was applied."""
+        messages = self._messages
+        state = StreamRecord(
+            index,
+            messages.last_seq,
+            messages.first_seq,
+            self._time,
+            messages.last_time,
+            self.last_msg_id,
+        )
+        self._records.put(self._state_key, encode_state(state))
+
+    def _save_config(self) -> None:
+        record = encode_stamped(self.created, self.config.encode())
+        self._records.put(self._state_key + b"c", record)
+
+    # -- reads -----------------------------------------------------------------------------
+
+    @property
+    def first_seq(self) -> int:
+        """The first message's sequence; when empty, the next message's; 0 before any."""
+        return self._messages.first_seq
+
+    @property
+    def last_seq(self) -> int:
+        """The last sequence that was given, even if its message is gone."""
+        return self._messages.last_seq
+
+    @property
+    def messages(self) -> int:
+        """How many messages there are."""
+        return len(self._messages)
+
+    @property
+    def bytes(self) -> int:
+        """What they count for, in nats-server's accounting."""
+        return self._messages.bytes
+
+    def state(self) -> dict[str, int]:
+        """The numbers of STREAM.INFO. `first_ts` and `last_ts` are Nanos, 0 if unset;
+        nats-server leaves `num_subjects` and `num_deleted` out of answers when 0."""
+        messages = self._messages
+        count = len(messages)
+        return {
+            "messages": count,
+            "bytes": messages.bytes,
+            "first_seq": messages.first_seq,
+            "first_ts": messages.time_of(messages.first_seq) if count else 0,
+            "last_seq": messages.last_seq,
+            "last_ts": messages.last_time,
+            "num_subjects": messages.subject_count(),
+            "num_deleted": messages.last_seq + 1 - messages.first_seq - count if count else 0,
+            "consumer_count": len(self.consumers),
+        }
+
+    def deleted(self) -> list[int]:
+        """The sequences between first and last that are gone, for `deleted_details`."""
+        return self._messages.missing()
+
+    def message(self, seq: int) -> StoredMessage | None:
+        """The message with this sequence."""
+        return self._messages.get(seq)
+
+    def subject_of(self, seq: int) -> str | None:
+        """Its subject, without reading the message; None if it isn't there."""
+        return self._messages.subject_of(seq) if seq in self._messages else None
+
+    def last_seq_for(self, subject: str) -> int:
+        """The last sequence of a subject or pattern, 0 if it has none."""
+        return self._messages.last_matching(subject)
+
+    def next_seq(self, filters: Sequence[str] = (), from_seq: int = 0) -> int:
+        """The first sequence that matches at or after `from_seq`, 0 if there is none."""
+        return self._messages.next_seq(filters, from_seq)
+
+    def sequences(self, filters: Sequence[str] = (), from_seq: int = 0) -> list[int]:
+        """The sequences that match, ascending, from `from_seq` on."""
+        return self._messages.sequences(filters, from_seq)
+
+    def last_per_subject(
+        self, filters: Sequence[str] = (), up_to_seq: int | None = None
+    ) -> list[int]:
+        """Each matching subject's newest sequence (at or below `up_to_seq`), ascending."""
+        return self._messages.last_per_subject(filters, up_to_seq)
+
+    def subjects(self, filters: Sequence[str] = ()) -> dict[str, int]:
+        """How many messages each matching subject has."""
+        return self._messages.totals(filters)
+
+    def seq_at_time(self, time: Nanos) -> int:
+        """The first sequence stored at or after `time`, one past the last if there is none."""
+        return self._messages.seq_at_time(time)
+
+    def has_room(self) -> bool:
+        """Whether the server has bytes left for streams of this kind."""
+        return self._budget.has_room()
+
+    def release(self) -> None:
+        """Give the budget its bytes back; the stream is about to be destroyed."""
+        self._budget.used -= self._messages.bytes
+
+    def next_expiry(self) -> Nanos | None:
+        """When the leader shall propose an `Expire`, None if nothing is ever due."""
+        due = self._expiry.next_due()
+        if self.config.max_age and (seq := self._first_ageing()):
+            aged = self._messages.time_of(seq) + self.config.max_age
+            due = aged if due is None else min(due, aged)
+        return due
+
+    def _first_ageing(self) -> int:
+        """The first message that `max_age` may drop, 0 if there is none."""
+        seq = self._messages.next_seq((), self._age_from)
+        while seq and self._expiry.is_never(seq):
+            seq = self._messages.next_seq((), seq + 1)
+        self._age_from = seq or self._messages.last_seq + 1
+        return seq

@@ -1,0 +1,305 @@
+"""A stream: the replicated state machine behind a bucket.
+
+Everything that a bucket promises is decided here, by `apply`, from the log alone: which
+publish is stored and under which revision, which is refused, what a limit drops, when a
+message has outlived its time. A server proposes commands and carries out outcomes; it never
+changes a stream. So every replica that applies the same log is the same stream, and a
+restart that re-applies the log's tail ends where it would have been.
+
+Time comes with the command. A leader's clock may be behind its predecessor's, so the time
+at apply is the larger of the command's and the last one's: it never goes back.
+
+The parts: `state.py` has what a stream is and how it is read, `publish.py` judges a publish,
+`retention.py` decides what has to go, `dedup.py` and `expiry.py` remember ids and due times.
+
+Left out: mirrors, sources, republish and transforms; removing a message from an interest
+stream once every consumer has seen it (an acknowledgement would have to be a command).
+"""
+
+from typing import assert_never
+
+from kvcore.jetstream import conditions, consumer_config, errors, publish, retention
+from kvcore.jetstream.commands import (
+    CreateConsumer,
+    DeleteConsumer,
+    DeleteMessage,
+    Expire,
+    Publish,
+    Purge,
+    StreamCommand,
+    UpdateConfig,
+)
+from kvcore.jetstream.config import StreamConfig, decode_config
+from kvcore.jetstream.errors import ApiError
+from kvcore.jetstream.filters import matcher
+from kvcore.jetstream.gojson import quoted
+from kvcore.jetstream.outcome import (
+    ConsumerCreated,
+    ConsumerDeleted,
+    Deleted,
+    Outcome,
+    Purged,
+    Refused,
+    StreamResult,
+    Updated,
+)
+from kvcore.jetstream.records import encode_stamped
+from kvcore.jetstream.state import Budget, ConsumerRecord, StreamState
+from kvcore.limits import Nanos
+from kvcore.nats import headers as header_blocks
+from kvcore.storage import keys
+from kvcore.storage.overlay import Records
+
+__all__ = ["Budget", "ConsumerRecord", "Stream"]
+
+
+class Stream(StreamState):
+    """The machine of one stream's group; see the module's text."""
+
+    def __init__(
+        self,
+        gid: int,
+        config: StreamConfig,
+        created: Nanos,
+        records: Records,
+        budget: Budget | None = None,
+    ) -> None:
+        super().__init__(gid, config, created, records, budget)
+        self._ack_prefix = f'{{"stream":{quoted(self.config.name)},"seq":'.encode()
+
+    # -- applying --------------------------------------------------------------------------
+
+    def apply(self, command: StreamCommand, index: int) -> Outcome:
+        """Carry out one command of the log; `index` is its place there."""
+        self._time = max(self._time, command.time)
+        before = self._messages.bytes
+        match command:
+            case Publish():
+                outcome = self._publish(command)
+            case Expire():
+                outcome = self._expire()
+            case Purge():
+                outcome = self._purge(command)
+            case DeleteMessage():
+                outcome = self._delete_message(command)
+            case UpdateConfig():
+                outcome = self._update(command)
+            case CreateConsumer():
+                outcome = self._create_consumer(command)
+            case DeleteConsumer():
+                outcome = self._delete_consumer(command)
+            case _:
+                assert_never(command)
+        self._budget.used += self._messages.bytes - before
+        self._save(index)
+        return outcome
+
+    def _publish(self, command: Publish) -> Outcome:
+        block = command.header
+        headers = conditions.NO_HEADERS
+        if block is not None and b"\r\nNats-" in block:
+            headers = conditions.read_headers(block)
+        refusal = publish.before_duplicate(self, command, headers)
+        if refusal is not None:
+            return self._refused_publish(command, refusal)
+        msg_id = ""
+        if headers:
+            msg_id = conditions.text(headers.get(conditions.MSG_ID, b""))
+            if msg_id and (known := self._recently(msg_id)):
+                ack = b'%b%d,"duplicate": true}' % (self._ack_prefix, known)
+                return self._acked(command, ack)
+        refusal = publish.after_duplicate(self, headers)
+        if refusal is not None:
+            return self._refused_publish(command, refusal)
+        if self.config.retention == "interest" and not self._is_wanted(command.subject):
+            return self._skip(command, headers, msg_id)
+        ttl = 0
+        if conditions.TTL in headers:
+            found = conditions.read_ttl(headers[conditions.TTL])
+            if found is None:
+                return self._refused_publish(command, errors.TTL_INVALID)
+            ttl, block = self._raised(found, block)
+        refusal = retention.refusal(
+            self.config, self._messages, command.subject, block, command.payload,
+            is_rollup=bool(headers.get(conditions.ROLLUP)),
+        )  # fmt: skip
+        if refusal is not None:
+            return self._refused_publish(command, refusal)
+        seq, removed = self._store(command.subject, block, command.payload, ttl)
+        self._note_id(msg_id, seq)
+        if headers and conditions.ROLLUP in headers:
+            removed += self._roll_up(headers[conditions.ROLLUP], command.subject, seq)
+        outcome = self._acked(command, b"%b%d}" % (self._ack_prefix, seq))
+        outcome.stored = seq
+        outcome.subject = command.subject
+        outcome.removed = removed
+        return outcome
+
+    def _store(
+        self, subject: str, block: bytes | None, payload: bytes, ttl: int
+    ) -> tuple[int, list[int]]:
+        """Append a message and enforce the limits: its sequence, and what had to go."""
+        seq = self._messages.append(subject, block, payload, self._time)
+        if ttl:
+            self._expiry.add(seq, self._time, ttl)
+        return seq, self._forget(retention.enforce(self.config, self._messages, subject))
+
+    def _forget(self, removed: list[int]) -> list[int]:
+        if self._expiry:
+            for seq in removed:
+                self._expiry.forget(seq)
+        return removed
+
+    def _raised(self, ttl: int, block: bytes | None) -> tuple[int, bytes | None]:
+        """A time to live below the marker's is raised to it, in the stored header as well.
+
+        Otherwise a marker could outlive the message after it. With one message a subject
+        there is nothing to outlive.
+        """
+        marker_ttl = retention.marker_seconds(self.config)
+        if not 0 < ttl < marker_ttl or self.config.max_msgs_per_subject == 1:
+            return ttl, block
+        assert block is not None
+        name = conditions.TTL.decode()
+        rest = header_blocks.without(block, (name,))
+        return marker_ttl, header_blocks.with_header(rest, name, str(marker_ttl))
+
+    def _roll_up(self, value: bytes, subject: str, seq: int) -> list[int]:
+        """Drop what a rollup replaces: its subject's earlier messages, or all."""
+        if not value:
+            return []
+        filters = (subject,) if value.lower() == b"sub" else ()
+        return self._forget(self._messages.remove_below(filters, seq))
+
+    def _skip(self, command: Publish, headers: conditions.Headers, msg_id: str) -> Outcome:
+        """Acknowledge a message that no consumer wants: it takes a sequence, and is gone."""
+        seq = self._messages.last_seq + 1
+        self._messages.skip_to(seq + 1)
+        self._messages.last_time = self._time
+        self._note_id(msg_id, seq)
+        outcome = self._acked(command, b"%b%d}" % (self._ack_prefix, seq))
+        outcome.removed = self._roll_up(headers.get(conditions.ROLLUP, b""), command.subject, seq)
+        return outcome
+
+    def _recently(self, msg_id: str) -> int:
+        self._recent.forget_before(self._time - self.config.duplicate_window)
+        return self._recent.find(msg_id)
+
+    def _note_id(self, msg_id: str, seq: int) -> None:
+        self.last_msg_id = msg_id
+        if msg_id and self.config.duplicate_window:
+            self._recent.add(msg_id, seq, self._time)
+
+    def _is_wanted(self, subject: str) -> bool:
+        return any(
+            matcher(consumer.config.filters)(subject) for consumer in self.consumers.values()
+        )
+
+    def _acked(self, command: Publish, payload: bytes) -> Outcome:
+        if self.config.no_ack:
+            return Outcome(kind="Publish")
+        return Outcome(command.reply, payload, kind="Publish")
+
+    def _refused_publish(self, command: Publish, error: ApiError) -> Outcome:
+        outcome = self._acked(command, error.pub_ack(self.config.name))
+        outcome.result = Refused(error)
+        return outcome
+
+    def _expire(self) -> Outcome:
+        markers: list[tuple[int, str]] = []
+        removed: list[int] = []
+        for seq in self._due():
+            if seq not in self._messages:
+                continue  # an earlier marker of this command replaced it
+            message = self._messages.get(seq)
+            assert message is not None
+            if retention.leaves_marker(self.config, self._messages, message):
+                block = retention.marker(self.config)
+                ttl = retention.marker_seconds(self.config)
+                new, gone = self._store(message.subject, block, b"", ttl)
+                self.last_msg_id = ""
+                markers.append((new, message.subject))
+                removed += gone + self._roll_up(b"sub", message.subject, new)
+            else:
+                self._messages.remove(seq)
+                removed += self._forget([seq])
+        return Outcome(removed=removed, markers=tuple(markers), kind="Expire")
+
+    def _due(self) -> list[int]:
+        """What is past its age or its time to live, ascending."""
+        found = dict.fromkeys(self._expiry.due(self._time))
+        if self.config.max_age:
+            oldest = self._time - self.config.max_age
+            seq = self._first_ageing()
+            while seq and self._messages.time_of(seq) <= oldest:
+                if not self._expiry.is_never(seq):
+                    found[seq] = None
+                seq = self._messages.next_seq((), seq + 1)
+        return sorted(found)
+
+    def _purge(self, command: Purge) -> Outcome:
+        if self.config.sealed:
+            return self._result(command, Refused(errors.STREAM_SEALED))
+        if self.config.deny_purge:
+            return self._result(command, Refused(errors.PURGE_DENIED))
+        if command.keep and command.seq:
+            return self._result(command, Refused(errors.BAD_REQUEST))
+        removed = retention.purge(self._messages, command.filter, command.keep, command.seq)
+        outcome = self._result(command, Purged(len(removed)))
+        outcome.removed = self._forget(removed)
+        return outcome
+
+    def _delete_message(self, command: DeleteMessage) -> Outcome:
+        if self.config.sealed:
+            return self._result(command, Refused(errors.STREAM_SEALED))
+        if self.config.deny_delete:
+            return self._result(command, Refused(errors.DELETE_DENIED))
+        if command.seq not in self._messages:
+            return self._result(command, Refused(errors.DELETE_MISSING))
+        self._messages.remove(command.seq)
+        outcome = self._result(command, Deleted(command.seq))
+        outcome.removed = self._forget([command.seq])
+        return outcome
+
+    def _update(self, command: UpdateConfig) -> Outcome:
+        self.config = decode_config(command.config_json)
+        self._save_config()
+        outcome = self._result(command, Updated())
+        outcome.removed = self._forget(retention.enforce_all(self.config, self._messages))
+        return outcome
+
+    def _create_consumer(self, command: CreateConsumer) -> Outcome:
+        existing = self.consumers.get(command.name)
+        admitted = consumer_config.admit(
+            command.config_json, command.name, command.action, self.config,
+            existing.config if existing else None, len(self.consumers),
+        )  # fmt: skip
+        if isinstance(admitted, ApiError):
+            return self._result(command, Refused(admitted))
+        created = existing.created if existing else self._time
+        self.consumers[command.name] = ConsumerRecord(admitted, created)
+        self._records.put(
+            keys.consumer(self.gid, command.name), encode_stamped(created, admitted.encode())
+        )
+        return self._result(command, ConsumerCreated(command.name, existed=existing is not None))
+
+    def _delete_consumer(self, command: DeleteConsumer) -> Outcome:
+        if self.consumers.pop(command.name, None) is None:
+            return self._result(command, Refused(errors.CONSUMER_NOT_FOUND))
+        self._records.delete(keys.consumer(self.gid, command.name))
+        outcome = self._result(command, ConsumerDeleted(command.name))
+        if self.config.retention == "interest":
+            outcome.removed = self._drop_unwanted()
+        return outcome
+
+    def _drop_unwanted(self) -> list[int]:
+        unwanted = [s for s in self._messages.matching(()) if not self._is_wanted(s)]
+        bound = self._messages.last_seq + 1
+        return self._forget(self._messages.remove_below(unwanted, bound) if unwanted else [])
+
+    def _result(
+        self,
+        command: Purge | DeleteMessage | UpdateConfig | CreateConsumer | DeleteConsumer,
+        result: StreamResult,
+    ) -> Outcome:
+        return Outcome(command.reply, result=result, kind=type(command).__name__)
