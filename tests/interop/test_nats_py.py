@@ -1,0 +1,85 @@
+"""nats-py makes the same calls on our server, in both worlds, and on nats-server.
+
+Values, revisions, operations, exceptions with their codes and texts must be the same. What
+may differ is listed in `ALLOWED`; an entry that covers nothing fails.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from functools import cache
+
+import nats
+import pytest
+
+from tests.interop.pycases import CASES, LAST_CASES
+from tests.interop.records import Allowed, Case, Fact, compare, record, unused
+from tests.support.require import require
+from tests.support.servers import running
+
+OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
+
+ALLOWED = (
+    Allowed("", r"(.*\.)?(created|ts|first_ts|last_ts|time|timestamp|last_active)", "a moment"),
+    Allowed("consumer info", r"(config\.)?name", "the server picks a name by chance"),
+    Allowed("consumer info", r"config\.deliver_subject", "the client picks an inbox by chance"),
+    Allowed(
+        "",
+        r"(stream_info\.)?config\.metadata\._nats\.ver",
+        "kvcore reports the version whose client features it has",
+    ),
+)
+
+
+async def _in_order(connect: Callable[[], Awaitable[nats.NATS]]) -> list[Fact]:
+    facts = await record(connect, CASES)
+    for name, case in LAST_CASES.items():
+        facts += await record(connect, {name: case})
+    return facts
+
+
+@cache
+def facts_of(kind: str) -> tuple[Fact, ...]:
+    """What a server process of this kind answers; asked once for all tests here."""
+    with running(kind) as server:
+
+        async def connect() -> nats.NATS:
+            return await nats.connect(server.url, name="interop", allow_reconnect=False)
+
+        return tuple(asyncio.run(_in_order(connect)))
+
+
+def _of(facts: tuple[Fact, ...], case: str) -> list[Fact]:
+    return [fact for fact in facts if fact.case == case]
+
+
+ALL: dict[str, Case] = {**CASES, **LAST_CASES}
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_nats_py_gets_the_same_answers_from_our_process(case: str) -> None:
+    require("go")
+    theirs = _of(facts_of("nats-server"), case)
+    assert theirs
+    found = compare(_of(facts_of(OURS), case), theirs, ALLOWED)
+    assert not found, f"{len(found)} facts differ:\n" + "\n".join(found)
+
+
+def test_every_allowed_difference_is_needed() -> None:
+    require("go")
+    for kind in (OURS, "nats-server"):
+        left = unused(facts_of(kind), ALLOWED)
+        assert not left, f"remove: {left}"
+
+
+@pytest.mark.parametrize("case", ALL)
+def test_a_planted_difference_in_a_case_is_found(case: str) -> None:
+    require("go")
+    theirs = _of(facts_of("nats-server"), case)
+    assert compare(theirs[:-1], theirs, ALLOWED)
+    assert compare(theirs, theirs[:-1], ALLOWED)
+    for fact in theirs:
+        if any(entry.covers(fact) for entry in ALLOWED):
+            continue
+        changed = fact._replace(value=("planted", fact.value))
+        assert compare([changed], [fact], ALLOWED), f"changed: {fact}"
