@@ -1,0 +1,215 @@
+"""A replicated log and the state machine that it feeds, on one server.
+
+A command becomes an outcome in three steps, each in a turn of its own. `propose` appends it
+to the log in memory; at the end of the turn `flush` puts the turn's entries into the batch
+that goes to the disk; when the driver reports that batch durable, `persisted` applies them
+and returns the outcomes, which alone may be told to anyone.
+
+What applying changes goes into the *next* batch, beside the new entries, and nobody waits
+for it: the log is what promises. So after a crash the machine's records may be behind the
+log, never ahead; its record names the index that it has reached (`storage/keys.py`), and
+the log's tail beyond it is applied again, outcomes thrown away.
+
+The log can be trimmed once the effects are durable. `flush` notes how far the machine had
+come when a batch was made; when that batch is durable, so are these effects, and the
+entries before go, in the batch after. An idle group keeps its last few entries, which is
+harmless. The last applied entry always stays: it says the term before the next one.
+
+A group on the `memory` engine keeps its log and its data in memory, but its term on disk: a
+restarted server must not lead twice in one term. It begins again empty, in a higher term.
+Its entries wait for no disk: after a `flush` that returns False, the host may call
+`persisted(last_index)` at once.
+
+Left out: other servers. Peers' messages will enter here, and `persisted` will then return
+what a majority holds.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from kvcore.raft.core import NotLeader, Raft, Role, recovered
+from kvcore.raft.entry import (
+    CodecError,
+    Entry,
+    EntryKind,
+    HardState,
+    decode_entry,
+    decode_hard_state,
+    encode_entry,
+    encode_hard_state,
+)
+from kvcore.storage import keys
+from kvcore.storage.base import StorageError
+from kvcore.storage.overlay import Overlay
+
+__all__ = ["FILE", "MEMORY", "Group", "Machine", "NotLeader", "Role"]
+
+FILE = "file"
+MEMORY = "memory"
+
+C = TypeVar("C")
+O = TypeVar("O")  # noqa: E741 - C for command, O for outcome
+C_contra = TypeVar("C_contra", contravariant=True)
+O_co = TypeVar("O_co", covariant=True)
+
+
+class Machine(Protocol[C_contra, O_co]):
+    """A deterministic function of its log, whose records are kept by index.
+
+    It puts the index of each command into its record, see `keys.applied_index`.
+    """
+
+    def apply(self, command: C_contra, index: int) -> O_co:
+        """Carry out one command; `index` is its place in the log."""
+
+
+class Group(Generic[C, O]):
+    """One server's part in one group; see the module's text.
+
+    `records` is the overlay of the group's engine, `hard` that of the durable engine (the
+    same one for a group on files). The machine must have been made from `records` before.
+    """
+
+    def __init__(  # noqa: PLR0917 - one call, in the host
+        self,
+        gid: int,
+        engine: str,
+        records: Overlay,
+        hard: Overlay,
+        machine: Machine[C, O],
+        encode: Callable[[C], bytes],
+        decode: Callable[[bytes], C],
+        server_name: str,
+    ) -> None:
+        assert engine == MEMORY or records is hard, "a durable group has one store"
+        self.gid = gid
+        self.engine = engine
+        self.machine = machine
+        self._records = records
+        self._hard = hard
+        self._encode = encode
+        self._decode = decode
+        self._commands: deque[C] = deque()  # of the entries not yet applied, in order
+        self._unsynced: deque[tuple[int, int]] = deque()  # of each batch: last index, applied
+        self._awaiting = False  # something was put into this turn's batch
+        self.applied = keys.applied_index(records.get(keys.state(gid)))
+        self._kept = 1  # the first entry that is in the store
+        self._raft = self._recover(server_name)
+        self._apply(self._drain())
+
+    @property
+    def role(self) -> Role:
+        """Leader once the first `persisted` has been called."""
+        return self._raft.role
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether `propose` may be called."""
+        return self._raft.role is Role.LEADER
+
+    @property
+    def term(self) -> int:
+        """The current term; it rises with each start."""
+        return self._raft.term
+
+    @property
+    def last_index(self) -> int:
+        """The last entry's index, this turn's included."""
+        return self._raft.last_index
+
+    def propose(self, command: C) -> int:
+        """Append a command and return its index; raises `NotLeader`. Promises nothing yet."""
+        index = self._raft.propose(self._encode(command))
+        self._commands.append(command)
+        return index
+
+    def flush(self) -> bool:
+        """Put this turn's entries into the batch; True if a sync must come before they count.
+
+        Then the host calls `persisted(last_index)` with the index of now, when the sync
+        that covers this batch has been reported.
+        """
+        committed = self._drain()
+        assert not committed, "committed entries are given out by persisted"
+        awaiting, self._awaiting = self._awaiting, False
+        if awaiting:
+            self._unsynced.append((self.last_index, self.applied))
+        return awaiting
+
+    def persisted(self, index: int) -> list[O]:
+        """Commit and apply up to `index`; the outcomes in the log's order."""
+        self._raft.on_persisted(index)
+        outcomes = self._apply(self._drain())
+        durable = 0 if self.engine == FILE else self.applied
+        while self._unsynced and self._unsynced[0][0] <= index:
+            durable = max(durable, self._unsynced.popleft()[1])
+        self._trim(durable)
+        return outcomes
+
+    def destroy(self) -> None:
+        """Remove every trace of the group, the machine's records included."""
+        for start, end in keys.data_spans(self.gid):
+            self._records.delete_range(start, end)
+        self._hard.delete(keys.hard_state(self.gid))
+
+    def _drain(self) -> tuple[Entry, ...]:
+        """Put what consensus wants durable into the batch; return what it has committed."""
+        ready = self._raft.ready()
+        if ready is None:
+            return ()
+        if ready.hard is not None:
+            self._hard.put(keys.hard_state(self.gid), encode_hard_state(ready.hard))
+            self._awaiting = True
+        if ready.entries and self.engine == FILE:
+            self._awaiting = True
+            put, gid = self._records.put, self.gid
+            for entry in ready.entries:
+                put(keys.entry(gid, entry.index), encode_entry(entry))
+        return ready.committed
+
+    def _apply(self, committed: tuple[Entry, ...]) -> list[O]:
+        """Feed committed entries to the machine: live ones have their command at hand."""
+        outcomes: list[O] = []
+        for entry in committed:
+            assert entry.index == self.applied + 1, "entries are applied in order, each once"
+            self.applied = entry.index
+            if entry.kind is EntryKind.COMMAND:
+                commands = self._commands
+                command = commands.popleft() if commands else self._decode(entry.data)
+                outcomes.append(self.machine.apply(command, entry.index))
+        return outcomes
+
+    def _trim(self, durable: int) -> None:
+        """Let the log go up to `durable`, an index whose effects no crash can take back."""
+        self._raft.trim(durable - 1)
+        first = self._raft.state.first
+        if first > self._kept and self.engine == FILE:
+            start, end = keys.entry(self.gid, self._kept), keys.entry(self.gid, first)
+            self._records.delete_range(start, end)
+        self._kept = first
+
+    def _recover(self, server_name: str) -> Raft:
+        stored = self._hard.get(keys.hard_state(self.gid))
+        try:
+            hard = HardState() if stored is None else decode_hard_state(stored)
+            pairs = self._records.scan(*keys.entries(self.gid))
+            log = tuple(decode_entry(value) for _, value in pairs)
+        except CodecError as error:
+            raise StorageError(f"group {self.gid}: {error}") from error
+        self._check(log, hard)
+        if log:
+            self._kept = log[0].index
+        return Raft(recovered(server_name, hard, log, self.applied))
+
+    def _check(self, log: tuple[Entry, ...], hard: HardState) -> None:
+        """Refuse a log that contradicts itself: no crash can have made it so."""
+        first = log[0].index if log else 1
+        last = first + len(log) - 1
+        sound = all(entry.index == first + place for place, entry in enumerate(log))
+        sound = sound and all(entry.term <= hard.term for entry in log)
+        if not sound or not first - 1 <= self.applied <= last:
+            raise StorageError(
+                f"group {self.gid}: the log from {first} to {last}, of term {hard.term}, does "
+                f"not continue what was applied up to {self.applied}; restore the store"
+            )
