@@ -7,7 +7,7 @@ one record, a listing touches no values at all.
 The store holds the messages, and one small record with what they can't tell. On start the
 messages are scanned once and the rest is rebuilt: index, counts, ids, due times.
 
-Left out: times as text and the shape of an answer; `bodies.py` makes those.
+Left out: the rest of an answer's shape; `bodies.py` makes that.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,7 @@ from kvcore.jetstream.records import (
     encode_stamped,
     encode_state,
 )
+from kvcore.jetstream.times import rfc3339
 from kvcore.limits import Nanos
 from kvcore.storage import keys
 from kvcore.storage.overlay import Records
@@ -152,24 +153,27 @@ class StreamState:
         """What they count for, in nats-server's accounting."""
         return self._messages.bytes
 
-    def state(self) -> dict[str, int]:
-        """The numbers of STREAM.INFO. `first_ts` and `last_ts` are Nanos, 0 if unset;
-        nats-server leaves `num_subjects` and `num_deleted` out of answers when 0."""
+    def state(self) -> dict[str, object]:
+        """The `state` object of STREAM.INFO, with nats-server's keys."""
         messages = self._messages
         count = len(messages)
-        return {
+        deleted = messages.last_seq + 1 - messages.first_seq - count if count else 0
+        out: dict[str, object] = {
             "messages": count,
             "bytes": messages.bytes,
             "first_seq": messages.first_seq,
-            "first_ts": messages.time_of(messages.first_seq) if count else 0,
+            "first_ts": rfc3339(messages.time_of(messages.first_seq) if count else 0),
             "last_seq": messages.last_seq,
-            "last_ts": messages.last_time,
-            "num_subjects": messages.subject_count(),
-            "num_deleted": messages.last_seq + 1 - messages.first_seq - count if count else 0,
-            "consumer_count": len(self.consumers),
+            "last_ts": rfc3339(messages.last_time),
         }
+        if count:
+            out["num_subjects"] = messages.subject_count()
+        if deleted:
+            out["num_deleted"] = deleted
+        out["consumer_count"] = len(self.consumers)
+        return out
 
-    def deleted(self) -> list[int]:
+    def missing(self) -> list[int]:
         """The sequences between first and last that are gone, for `deleted_details`."""
         return self._messages.missing()
 
@@ -199,9 +203,9 @@ class StreamState:
         """Each matching subject's newest sequence (at or below `up_to_seq`), ascending."""
         return self._messages.last_per_subject(filters, up_to_seq)
 
-    def subjects(self, filters: Sequence[str] = ()) -> dict[str, int]:
+    def subjects(self, pattern: str = ">") -> dict[str, int]:
         """How many messages each matching subject has."""
-        return self._messages.totals(filters)
+        return self._messages.totals((pattern,))
 
     def seq_at_time(self, time: Nanos) -> int:
         """The first sequence stored at or after `time`, one past the last if there is none."""
