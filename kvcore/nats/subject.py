@@ -13,7 +13,9 @@ empty token (`a..b`, `a.`) is taken in by nothing.
 Left out: mappings and transforms, which rewrite subjects.
 """
 
-_SPACE = (" ", "\t", "\n", "\f", "\r")
+import re
+
+_SPACE = re.compile(r"[ \t\n\f\r]")
 
 
 def tokens(subject: str) -> list[str]:
@@ -29,7 +31,7 @@ def is_well_formed(subject: str) -> bool:
 
 def is_valid_subject(subject: str) -> bool:
     """As `is_well_formed`, and free of white space; wildcards are welcome."""
-    return is_well_formed(subject) and not any(space in subject for space in _SPACE)
+    return is_well_formed(subject) and _SPACE.search(subject) is None
 
 
 def has_wildcard(subject: str) -> bool:
@@ -42,7 +44,10 @@ def has_wildcard(subject: str) -> bool:
 
 def is_valid_literal(subject: str) -> bool:
     """Whether it names exactly one subject: valid, without wildcards."""
-    return is_valid_subject(subject) and not has_wildcard(subject)
+    words = subject.split(".")
+    return (
+        "" not in words and "*" not in words and ">" not in words and _SPACE.search(subject) is None
+    )
 
 
 def matches(pattern: str, subject: str) -> bool:

@@ -1,0 +1,148 @@
+"""Routing: one published message to everyone who wants it.
+
+Subscribers are of two kinds. A client's subscription gets a MSG on its connection; the
+server's own (a stream, the API) are functions, called there and then. Both sit in the same
+tree, so a stream is found as any client is, and a publisher can't tell them apart: that is
+NATS's own trick, and the reason why "who leads this stream" is a question of interest.
+
+Handlers run inside `route`, and may publish in turn. That is safe because the takers of a
+message are fixed before the first is served, and each is asked again whether it still
+wants it when its turn comes.
+
+A message is formatted at most twice, with headers and without, however many take it: only
+the subscription's number differs, and the payload's bytes are shared until the turn's end.
+
+Left out: other servers (a route would be a third kind of subscriber).
+"""
+
+from collections.abc import Callable
+from random import Random
+from typing import TypeAlias
+
+from kvcore import limits
+from kvcore.nats import replies
+from kvcore.nats.interest import Interest
+from kvcore.nats.session import Session, State, Subscription
+
+
+class Message:
+    """A published message on its way. Treat it as a value: nobody changes one."""
+
+    __slots__ = ("_bare", "_full", "header", "payload", "reply", "subject")
+
+    def __init__(self, subject: str, reply: str, header: bytes | None, payload: bytes) -> None:
+        self.subject = subject
+        self.reply = reply
+        self.header = header
+        self.payload = payload
+        self._bare: tuple[bytes, bytes] | None = None
+        self._full: tuple[bytes, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"Message({self.subject!r}, {self.reply!r}, {self.header!r}, {self.payload!r})"
+
+    @property
+    def size(self) -> int:
+        """Bytes of header and payload."""
+        return len(self.payload) + (len(self.header) if self.header is not None else 0)
+
+    def frame(self, *, with_header: bool) -> tuple[bytes, bytes]:
+        """What stands before and after the sid, for a client that takes headers or not."""
+        if with_header and self.header is not None:
+            if self._full is None:
+                self._full = replies.delivery(self.subject, self.reply, self.header, self.payload)
+            return self._full
+        if self._bare is None:
+            self._bare = replies.delivery(self.subject, self.reply, None, self.payload)
+        return self._bare
+
+
+Handler: TypeAlias = Callable[[Message], None]
+
+
+class InternalSubscription:
+    """A function of this server that wants messages."""
+
+    __slots__ = ("handler", "is_over", "queue", "subject")
+
+    def __init__(self, subject: str, handler: Handler) -> None:
+        self.subject = subject
+        self.queue = ""
+        self.handler = handler
+        self.is_over = False
+
+
+Taker: TypeAlias = Subscription | InternalSubscription
+
+
+class Router:
+    """Finds the takers of a message and gives it to them.
+
+    `on_spent` is called with a client's subscription that has had all that it asked for,
+    `on_slow` with a session that was given more in one turn than it may have unread.
+    """
+
+    def __init__(
+        self,
+        rng: Random,
+        on_spent: Callable[[Subscription], None],
+        on_slow: Callable[[Session], None],
+    ) -> None:
+        self.interest: Interest[Taker] = Interest()
+        self._rng = rng
+        self._on_spent = on_spent
+        self._on_slow = on_slow
+
+    def route(self, to: str, message: Message, source: Session | None = None) -> int:
+        """Gives the message to all who want subject `to`; returns how many took it."""
+        match = self.interest.match(to)
+        count = 0
+        for sub in match.plain:
+            count += self._give(sub, message, source)
+        for members in match.queues:
+            first = self._rng.randrange(len(members)) if len(members) > 1 else 0
+            for at in range(len(members)):
+                if self._give(members[(first + at) % len(members)], message, source):
+                    count += 1
+                    break
+        return count
+
+    def own_taker(self, session: Session, subject: str) -> Subscription | None:
+        """A plain subscription of this session for this subject, the literal one first."""
+        mine = [
+            sub
+            for sub in self.interest.match(subject).plain
+            if isinstance(sub, Subscription) and sub.session is session
+        ]
+        return next((sub for sub in mine if sub.subject == subject), mine[0] if mine else None)
+
+    def send(self, sub: Subscription, message: Message) -> None:
+        """Writes the message to one subscription, uncounted."""
+        session = sub.session
+        head, tail = message.frame(with_header=session.options.headers)
+        out = session.out
+        if not out:
+            session.dirty.append(session)
+        out += (head, sub.wire_sid, tail)
+        session.pending_bytes += len(tail)
+        if session.pending_bytes > limits.PENDING_OUTPUT_BYTES:
+            self._on_slow(session)
+
+    def _give(self, sub: Taker, message: Message, source: Session | None) -> bool:
+        if isinstance(sub, InternalSubscription):
+            if sub.is_over:
+                return False
+            sub.handler(message)
+            return True
+        session = sub.session
+        if session.state is State.CLOSED or (session is source and not session.options.echo):
+            return False
+        if sub.max and sub.delivered >= sub.max:
+            return False
+        sub.delivered += 1
+        session.out_msgs += 1
+        session.out_bytes += message.size
+        self.send(sub, message)
+        if sub.delivered == sub.max and sub.sid in session.subscriptions:
+            self._on_spent(sub)
+        return True
