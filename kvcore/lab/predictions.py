@@ -14,11 +14,9 @@ says so is printed with it: `predict("02b", answer="3")`.
 Left out: marks, and a reply that tells right from wrong before the run.
 """
 
-import os
-import sys
-
 from kvcore.lab import journal
 from kvcore.lab.feedback import say
+from kvcore.viz.figure import has_widgets
 
 NONE = "no prediction"
 
@@ -64,7 +62,7 @@ def outcome(prediction_id: str, result: object, *, because: str = "") -> None:
 
 def _show_choices(prediction_id: str, question: str, options: tuple[str, ...]) -> None:
     """Radio buttons, where there is a kernel with a front end that may answer."""
-    if not has_front_end():
+    if not has_widgets():
         return
     import ipywidgets
     from IPython.display import display
@@ -85,13 +83,3 @@ def _show_choices(prediction_id: str, question: str, options: tuple[str, ...]) -
     buttons.observe(chosen, names="value")
     buttons.tooltip = question
     display(buttons)
-
-
-def has_front_end() -> bool:
-    """True in a kernel, unless `KVCOURSE_WIDGETS=0`. A kernel can't tell who reads it."""
-    if os.environ.get("KVCOURSE_WIDGETS") == "0" or "IPython" not in sys.modules:
-        return False
-    from IPython import get_ipython
-
-    shell = get_ipython()
-    return shell is not None and hasattr(shell, "kernel")

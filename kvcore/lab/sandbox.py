@@ -21,7 +21,7 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ CPU_SECONDS = 3.0
 WALL_SECONDS = 4.5
 STEPS_COUNT = 2_000_000
 _TICK_SECONDS = 0.05
+_CLEANUP_SECONDS = 0.25  # what a world has to close before the next tick raises again
 
 Kind: TypeAlias = Literal["error", "loop", "wait", "ours"]
 T = TypeVar("T")
@@ -69,15 +70,52 @@ class Value(Generic[T]):
     value: T
 
 
+class _Place:
+    """Where the learner's code was when its time was up."""
+
+    def __init__(self, files: dict[str, None]) -> None:
+        self.files = files
+        self.line = ""
+
+    def note(self, frame: FrameType | None) -> None:
+        """Remembers the innermost line of theirs below `frame`, or that which waits."""
+        while frame is not None and not self.line:
+            if frame.f_code.co_filename in self.files:
+                self.line = _line(frame, frame.f_lineno)
+            frame = frame.f_back
+        self.line = self.line or _waiting_line(self.files)
+
+
+_waiting: list[Coroutine[object, object, object]] = []
+
+
+def waiting_on(coroutine: Coroutine[object, object, object]) -> None:
+    """Tells which coroutine of the learner's is being awaited, for the day it never ends."""
+    _waiting[:] = [coroutine]
+
+
+def _waiting_line(files: dict[str, None]) -> str:
+    """The innermost line of theirs in the chain of awaits."""
+    found = ""
+    inner: object = _waiting[0] if _waiting else None
+    while inner is not None:
+        frame = getattr(inner, "cr_frame", None)
+        if frame is not None and frame.f_code.co_filename in files:
+            found = _line(frame, frame.f_lineno)
+        inner = getattr(inner, "cr_await", None)
+    return found
+
+
 def run(body: Callable[[], T], learner: object, *, patience: float = 1.0) -> Value[T] | Failure:
     """Runs `body`; `learner` is what it judges, `patience` multiplies the time allowed."""
     files = files_of(learner)
     patience *= float(os.environ.get("KVCOURSE_PATIENCE", "1"))
+    place = _Place(files)
     try:
-        with _limits(patience):
+        with _limits(patience, place):
             return Value(body())
     except OutOfTime as error:
-        line = learners_line(error, files)
+        line = place.line or learners_line(error, files)
         return Failure("loop", f"still running after {CPU_SECONDS * patience:g} s", line)
     except (KeyboardInterrupt, SystemExit) as error:
         if isinstance(error, SystemExit):
@@ -98,10 +136,10 @@ def _kind(error: BaseException, line: str, learner: object) -> Kind:
 
 
 @contextmanager
-def _limits(patience: float) -> Iterator[None]:
+def _limits(patience: float, place: _Place) -> Iterator[None]:
     main = threading.current_thread() is threading.main_thread()
     if main and hasattr(signal, "setitimer"):
-        with _alarm(patience):
+        with _alarm(patience, place):
             yield
     else:
         with _counted(patience):
@@ -109,14 +147,20 @@ def _limits(patience: float) -> Iterator[None]:
 
 
 @contextmanager
-def _alarm(patience: float) -> Iterator[None]:
+def _alarm(patience: float, place: _Place) -> Iterator[None]:
     """Raises `OutOfTime` at each tick once the time is used; restores the former alarm."""
     armed = True
     cpu, wall = time.process_time(), time.monotonic()
+    quiet_until = 0.0
 
-    def tick(_signal: int, _frame: FrameType | None) -> None:
-        used = time.process_time() - cpu, time.monotonic() - wall
-        if armed and (used[0] > CPU_SECONDS * patience or used[1] > WALL_SECONDS * patience):
+    def tick(_signal: int, frame: FrameType | None) -> None:
+        nonlocal quiet_until
+        now = time.monotonic()
+        late = time.process_time() - cpu > CPU_SECONDS * patience
+        late = late or now - wall > WALL_SECONDS * patience
+        if armed and late and now >= quiet_until:
+            place.note(frame)
+            quiet_until = now + _CLEANUP_SECONDS
             raise OutOfTime
 
     former = signal.signal(signal.SIGALRM, tick)

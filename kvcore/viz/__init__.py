@@ -1,1 +1,40 @@
-"""Pictures of a cluster, each with its text twin."""
+"""Pictures: one visual language, each picture with a text twin.
+
+A learner who has read one picture can read them all, and one who can't see it loses no fact:
+every picture is an SVG with a title and a description, beside a table that says the same.
+Colours are tokens (`tokens.py`), nothing is said by colour alone, and the same facts give the
+same bytes, so that a notebook's outputs can be compared.
+
+    show(log_strip(entries, commit=4))
+
+Left out: dense plots, which matplotlib draws with the same tokens (`plots.py`), and motion.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "Entry": "kvcore.viz.logstrip",
+    "Lane": "kvcore.viz.lanes",
+    "Node": "kvcore.viz.nodecard",
+    "Picture": "kvcore.viz.figure",
+    "Table": "kvcore.viz.figure",
+    "bytes_view": "kvcore.viz.bytesview",
+    "log_slider": "kvcore.viz.slider",
+    "log_strip": "kvcore.viz.logstrip",
+    "node_card": "kvcore.viz.nodecard",
+    "node_cards": "kvcore.viz.nodecard",
+    "show": "kvcore.viz.figure",
+    "three_lanes": "kvcore.viz.lanes",
+}
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"kvcore.viz has no {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,40 @@
+"""A log strip with a slider over its sequence: the same log at each moment of its life.
+
+The final state is there without touching anything, and stays where nobody can answer: in a
+page made from the notebook, in tests, on a code host. Where a front end answers, a slider
+goes back in time; the line printed under the picture does the same in Python.
+
+Left out: playing by itself. The reader sets the pace.
+"""
+
+from collections.abc import Sequence
+
+from kvcore.viz.figure import has_widgets, show
+from kvcore.viz.logstrip import Entry, log_strip
+
+
+def log_slider(entries: Sequence[Entry], *, title: str = "log", name: str = "entries") -> None:
+    """Shows the final state, and a slider where there is a front end; `name` is the variable's."""
+    log = list(entries)
+    newest = max((each.revision for each in log), default=0)
+    show(log_strip(log, title=title))
+    print(f"any moment: show(log_strip({name}, upto={newest}))")
+    if not log or not has_widgets():
+        return
+    import ipywidgets
+    from IPython.display import display
+
+    frame = ipywidgets.HTML(log_strip(log, title=title, upto=newest).svg)
+    slider = ipywidgets.IntSlider(
+        value=newest,
+        min=min(each.revision for each in log),
+        max=newest,
+        description="revision",
+        continuous_update=True,
+    )
+
+    def moved(change: dict[str, int]) -> None:
+        frame.value = log_strip(log, title=title, upto=change["new"]).svg
+
+    slider.observe(moved, names="value")
+    display(ipywidgets.VBox([slider, frame]))
