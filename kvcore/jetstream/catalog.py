@@ -1,4 +1,4 @@
-"""What the API may know of its server: which streams it leads, and what it is called.
+"""What the API may know of its server: what it is called, and which streams it leads.
 
 The API answers questions about streams that it doesn't own. It sees them through a
 `Catalog`, which the node implements on its groups, and a test on a dictionary.
@@ -6,34 +6,32 @@ The API answers questions about streams that it doesn't own. It sees them throug
 Left out: servers elsewhere. Gathering states over the mesh comes with replication.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from kvcore.jetstream.consumers import Consumers
-from kvcore.jetstream.meta import Meta
 from kvcore.jetstream.stream import Stream
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A server, as answers name it. The bounds are in bytes, -1 is none."""
+
+    name: str
+    id: str
+    version: str
+    host: str = "127.0.0.1"
+    max_memory: int = -1  # what all memory streams may hold
+    max_storage: int = -1  # what all file streams may hold
+
+
 class Catalog(Protocol):
-    """The streams that this server leads. Properties are read afresh at each request."""
+    """The streams that this server leads, read afresh at each request."""
 
-    @property
-    def server_name(self) -> str: ...
-    @property
-    def server_id(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def host(self) -> str: ...
-    @property
-    def max_memory(self) -> int:
-        """Bytes that memory streams may hold together; -1 is no bound."""
+    def names(self) -> Iterable[str]:
+        """The streams' names, in any order that doesn't change by itself."""
 
-    @property
-    def max_storage(self) -> int:
-        """Bytes that file streams may hold together; -1 is no bound."""
-
-    @property
-    def meta(self) -> Meta: ...
     def stream(self, name: str) -> Stream | None:
         """The stream of this name, None if there is none here."""
 

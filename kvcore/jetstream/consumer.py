@@ -127,7 +127,7 @@ class Consumer:
         """Messages that match and were not delivered yet."""
         return len(self._pending) - self._next
 
-    def poll(self, now: Nanos, interested: bool, budget: int) -> list[Delivery]:  # noqa: FBT001
+    def poll(self, now: Nanos, interested: bool, budget: int) -> list[Delivery]:
         """What is due, at most `budget` messages; `interested`: someone is subscribed.
 
         Heartbeats and flow-control requests come on top of the budget.

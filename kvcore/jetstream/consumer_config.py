@@ -117,10 +117,10 @@ _ALWAYS = ("deliver_policy", "ack_policy", "max_deliver", "replay_policy", "num_
 
 def decode(stored: bytes) -> ConsumerConfig:
     """The configuration that `encode` wrote."""
-    return _built(_checked_shape(read_object(stored)))
+    return _built(check_shape(read_object(stored)))
 
 
-def admit(
+def admit(  # noqa: PLR0917 - the command's fields, then what it is judged against
     config_json: bytes,
     name: str,
     action: str,
@@ -134,7 +134,7 @@ def admit(
     judged in nats-server's order, since clients see only the first that is broken.
     """
     try:
-        document = _checked_shape(read_object(config_json))
+        document = check_shape(read_object(config_json))
         document["name"] = name
         consumer_checks.check(document, stream)
     except ConfigError as refused:
@@ -182,8 +182,9 @@ def _built(document: Mapping[str, object]) -> ConsumerConfig:
     return ConsumerConfig(**known)  # type: ignore[arg-type]
 
 
-def _checked_shape(document: Mapping[str, object]) -> dict[str, object]:
-    """The document with times as numbers; refuses unknown fields and wrong types."""
+def check_shape(document: Mapping[str, object]) -> dict[str, object]:
+    """The document with times as numbers and nulls left out; raises `ConfigError` (10025)
+    for an unknown field or a value of the wrong type."""
     out: dict[str, object] = {}
     for name, value in document.items():
         if value is None:

@@ -87,7 +87,7 @@ class Meta:
         except ConfigError as refused:
             result = Refused(refused.error)
         self._save(index)
-        return MetaOutcome(command.reply, self._time, result)
+        return MetaOutcome(command.reply, self._time, result, type(command).__name__)
 
     def _create(self, command: CreateStream, index: int) -> StreamCreated | Refused:
         config = from_json(command.config_json)

@@ -119,3 +119,4 @@ class MetaOutcome:
     reply: str
     time: Nanos
     result: StreamCreated | StreamUpdated | StreamDeleted | Refused
+    kind: str  # which command it was: its class name

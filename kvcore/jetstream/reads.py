@@ -56,9 +56,18 @@ class Request:
         return starts > 1 or bool(self.last_by_subj and self.next_by_subj)
 
 
+class WrongFieldError(Exception):
+    """A field of a get has a value of the wrong type."""
+
+    def __init__(self, name: str, value: object) -> None:
+        super().__init__(name)
+        self.name = name
+        self.value = value
+
+
 def parse(payload: bytes) -> tuple[Request, str]:
-    """The request, and the first unknown field ("" if all are known); raises `ValueError`
-    with what is wrong for a field of the wrong type, `ConfigError` for what is no JSON."""
+    """The request, and the first unknown field ("" if all are known); raises `WrongFieldError`,
+    and `ConfigError` for what is no JSON object."""
     document = read_object(payload)
     known: dict[str, object] = {}
     unknown = ""
@@ -80,14 +89,16 @@ def _checked(name: str, value: object) -> object:
             fits = isinstance(value, bool)
         case "multi_last":
             fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
-            value = tuple(value) if isinstance(value, list) else value
         case "start_time" | "up_to_time":
-            value = parse_rfc3339(value) if isinstance(value, str) else None
-            fits = value is not None
+            fits = isinstance(value, str) and parse_rfc3339(value) is not None
         case _:
             fits = isinstance(value, str)
     if not fits:
-        raise ValueError(name)
+        raise WrongFieldError(name, value)
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, str) and name.endswith("_time"):
+        return parse_rfc3339(value)
     return value
 
 
@@ -97,7 +108,7 @@ def direct_get(stream: Stream, reply: str, payload: bytes) -> Answer | Answers:
         return _status(reply, "408 Empty Request")
     try:
         request, _unknown = parse(payload)
-    except (ConfigError, ValueError):
+    except (ConfigError, WrongFieldError):
         return _status(reply, "408 Malformed Request")
     if request.is_empty:
         return _status(reply, "408 Empty Request")
@@ -125,7 +136,7 @@ def direct_get_last(stream: Stream, reply: str, subject: str, payload: bytes) ->
     if payload:
         try:
             request, _unknown = parse(payload)
-        except (ConfigError, ValueError):
+        except (ConfigError, WrongFieldError):
             return _status(reply, "408 Malformed Request")
         if not request.is_empty or request.batch or request.up_to_seq or request.up_to_time:
             return _status(reply, "408 Bad Request")

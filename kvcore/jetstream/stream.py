@@ -281,7 +281,8 @@ class Stream(StreamState):
         self._records.put(
             keys.consumer(self.gid, command.name), encode_stamped(created, admitted.encode())
         )
-        return self._result(command, ConsumerCreated(command.name, existed=existing is not None))
+        created_now = ConsumerCreated(command.name, existing is not None, self.last_seq)
+        return self._result(command, created_now)
 
     def _delete_consumer(self, command: DeleteConsumer) -> Outcome:
         if self.consumers.pop(command.name, None) is None:

@@ -1,0 +1,222 @@
+"""`$JS.API.…`: the requests that make, change, show and drop streams and consumers.
+
+A request is a message whose subject is the verb (`$JS.API.STREAM.INFO.KV_b`) and whose
+payload is JSON. Each verb is a row in `_ENDPOINTS`; the node subscribes to the rows one by
+one, so a verb that doesn't exist has no responders and its client is told at once.
+
+A question is answered here. A change is proposed to a log, and its answer is made by
+`respond_stream` or `respond_meta` when the command was applied, on the server that leads
+then. Both kinds are counted, and so is every error, as `$JS.API.INFO` tells.
+
+Left out: verbs of clusters, of pull consumers and of backups. They have no row.
+"""
+
+from dataclasses import dataclass
+from random import Random
+from typing import assert_never
+
+from kvcore.jetstream import bodies, consumer_requests, reads, stream_requests
+from kvcore.jetstream.answers import Action, Answer, Answers, ProposeMeta, ProposeStream
+from kvcore.jetstream.catalog import Catalog, Identity
+from kvcore.jetstream.errors import (
+    CONSUMER_NOT_FOUND,
+    STREAM_NOT_FOUND,
+    ApiError,
+    ConfigError,
+)
+from kvcore.jetstream.outcome import (
+    ConsumerCreated,
+    ConsumerDeleted,
+    Deleted,
+    MetaOutcome,
+    Outcome,
+    Purged,
+    Refused,
+    StreamCreated,
+    StreamDeleted,
+    StreamUpdated,
+    Updated,
+)
+from kvcore.jetstream.requests import Call, Context, Fields, Handler
+from kvcore.jetstream.stream import Stream
+from kvcore.limits import Nanos
+from kvcore.nats.subject import matches
+
+_PREFIX = "$JS.API."
+_DIRECT = "$JS.API.DIRECT.GET."
+
+# Which kind of answer a command gets.
+_ANSWER_TO = {
+    "CreateStream": "stream_create",
+    "UpdateStream": "stream_update",
+    "DeleteStream": "stream_delete",
+    "UpdateConfig": "stream_update",
+    "Purge": "stream_purge",
+    "DeleteMessage": "stream_msg_delete",
+    "CreateConsumer": "consumer_create",
+    "DeleteConsumer": "consumer_delete",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A verb: its subject, the kind of its answer, and who handles it."""
+
+    pattern: str
+    what: str
+    handler: Handler
+
+    @property
+    def verb(self) -> str:
+        """The subject's tokens before the names of stream and consumer."""
+        return ".".join(token for token in self.pattern.split(".") if token not in ("*", ">"))
+
+
+_ENDPOINTS = (
+    Endpoint("$JS.API.INFO", "account_info", stream_requests.account_info),
+    Endpoint("$JS.API.STREAM.CREATE.*", "stream_create", stream_requests.create),
+    Endpoint("$JS.API.STREAM.UPDATE.*", "stream_update", stream_requests.update),
+    Endpoint("$JS.API.STREAM.DELETE.*", "stream_delete", stream_requests.delete),
+    Endpoint("$JS.API.STREAM.INFO.*", "stream_info", stream_requests.info),
+    Endpoint("$JS.API.STREAM.NAMES", "stream_names", stream_requests.names),
+    Endpoint("$JS.API.STREAM.LIST", "stream_list", stream_requests.listing),
+    Endpoint("$JS.API.STREAM.PURGE.*", "stream_purge", stream_requests.purge),
+    Endpoint("$JS.API.STREAM.MSG.GET.*", "stream_msg_get", stream_requests.message_get),
+    Endpoint("$JS.API.STREAM.MSG.DELETE.*", "stream_msg_delete", stream_requests.message_delete),
+    Endpoint("$JS.API.CONSUMER.CREATE.*", "consumer_create", consumer_requests.create),
+    Endpoint("$JS.API.CONSUMER.CREATE.*.>", "consumer_create", consumer_requests.create),
+    Endpoint(
+        "$JS.API.CONSUMER.DURABLE.CREATE.*.*", "consumer_create", consumer_requests.create_durable
+    ),
+    Endpoint("$JS.API.CONSUMER.INFO.*.*", "consumer_info", consumer_requests.info),
+    Endpoint("$JS.API.CONSUMER.DELETE.*.*", "consumer_delete", consumer_requests.delete),
+    Endpoint("$JS.API.CONSUMER.NAMES.*", "consumer_names", consumer_requests.names),
+    Endpoint("$JS.API.CONSUMER.LIST.*", "consumer_list", consumer_requests.listing),
+    Endpoint("$SYS.REQ.USER.INFO", "user_info", stream_requests.user_info),
+)
+_BY_VERB = {endpoint.verb: endpoint for endpoint in _ENDPOINTS}
+
+
+class Api:
+    """The API of one server. `rng` names the consumers whose clients don't."""
+
+    def __init__(self, identity: Identity, catalog: Catalog, rng: Random) -> None:
+        self._context = Context(identity, catalog, rng)
+
+    @property
+    def total(self) -> int:
+        """Requests so far."""
+        return self._context.total
+
+    @property
+    def errors(self) -> int:
+        """Requests that were refused."""
+        return self._context.errors
+
+    def subscriptions(self) -> list[str]:
+        """The subjects that `handle` answers, whatever streams there are."""
+        return [endpoint.pattern for endpoint in _ENDPOINTS]
+
+    def stream_subscriptions(self, stream: Stream) -> list[str]:
+        """Those that `handle` answers while this stream stands; they follow its
+        configuration, so ask again after an update. `$JS.FC.…` is `Consumers`' affair."""
+        direct = f"{_DIRECT}{stream.config.name}"
+        return [direct, f"{direct}.>"] if stream.config.allow_direct else []
+
+    def handle(self, subject: str, reply: str, payload: bytes, now: Nanos) -> list[Action]:
+        """Carry out one request. Without a reply subject nothing is answered."""
+        if subject.startswith(_DIRECT):
+            return self._direct_get(subject, reply, payload)
+        endpoint, names = _endpoint(subject)
+        if endpoint is None:
+            return []
+        if endpoint.what != "user_info":
+            self._context.total += 1
+        call = Call(endpoint.what, names, reply, payload, now)
+        try:
+            result = endpoint.handler(self._context, call)
+        except ConfigError as refused:
+            action: Action = Answer(reply, self._refuse(call.what, refused.error))
+        else:
+            if isinstance(result, Answer | Answers | ProposeMeta | ProposeStream):
+                action = result
+            else:
+                action = Answer(reply, bodies.success(call.what, result))
+        return [] if isinstance(action, Answer | Answers) and not reply else [action]
+
+    def respond_stream(self, name: str, outcome: Outcome, now: Nanos) -> bytes:
+        """What to tell the client whose command was applied to the stream `name`, for
+        outcomes that have a reply subject. Call it after `Consumers.follow`."""
+        if outcome.payload or outcome.result is None:
+            return outcome.payload
+        what = _ANSWER_TO[outcome.kind]
+        match outcome.result:
+            case Refused(error=error):
+                return self._refuse(what, error)
+            case Purged(count=count):
+                return bodies.success(what, {"success": True, "purged": count})
+            case Deleted() | ConsumerDeleted():
+                return bodies.success(what, {"success": True})
+            case Updated():
+                return self._show_stream(what, name, now)
+            case ConsumerCreated(name=consumer_name):
+                consumer = self._context.catalog.consumers(name).get(consumer_name)
+                if consumer is None:  # deleted again in the same turn
+                    return self._refuse(what, CONSUMER_NOT_FOUND)
+                return bodies.success(what, consumer.info(now, self._context.identity.version))
+            case _:
+                assert_never(outcome.result)
+
+    def respond_meta(self, outcome: MetaOutcome, now: Nanos) -> bytes | None:
+        """What to tell the client whose command the meta group applied; call it when the
+        stream stands (or is gone). None: an update is answered by the stream's own log."""
+        what = _ANSWER_TO[outcome.kind]
+        match outcome.result:
+            case Refused(error=error):
+                return self._refuse(what, error)
+            case StreamCreated(assignment=assignment):
+                return self._show_stream(what, assignment.config.name, now)
+            case StreamDeleted():
+                return bodies.success(what, {"success": True})
+            case StreamUpdated():
+                return None
+            case _:
+                assert_never(outcome.result)
+
+    def _show_stream(self, what: str, name: str, now: Nanos) -> bytes:
+        stream = self._context.catalog.stream(name)
+        if stream is None:
+            return self._refuse(what, STREAM_NOT_FOUND)
+        body: Fields = bodies.stream_created(stream, self._context.identity.version, now)
+        if what == "stream_create":
+            body = {**body, "did_create": True}
+        return bodies.success(what, body)
+
+    def _refuse(self, what: str, error: ApiError) -> bytes:
+        self._context.errors += 1
+        return bodies.failure(what, error)
+
+    def _direct_get(self, subject: str, reply: str, payload: bytes) -> list[Action]:
+        name, _, key = subject.removeprefix(_DIRECT).partition(".")
+        stream = self._context.catalog.stream(name)
+        if stream is None or not reply or not stream.config.allow_direct:
+            return []
+        if key:
+            return [reads.direct_get_last(stream, reply, key, payload)]
+        return [reads.direct_get(stream, reply, payload)]
+
+
+def _endpoint(subject: str) -> tuple[Endpoint | None, list[str]]:
+    """The row for a subject, and the tokens after its verb. The longest verb wins:
+    `CONSUMER.DURABLE.CREATE` is one, `STREAM.INFO.DURABLE` names a stream."""
+    tokens = subject.split(".")
+    for length in (5, 4, 3):
+        endpoint = _BY_VERB.get(".".join(tokens[:length]))
+        names = tokens[length:]
+        if endpoint is None or "" in names:
+            continue
+        if matches(endpoint.pattern, subject) or (
+            endpoint.handler is consumer_requests.create and names
+        ):
+            return endpoint, names
+    return None, []

@@ -1,0 +1,166 @@
+"""The JSON bodies of the API's answers: which fields, in which form.
+
+Each answer names its `type`, errors included: the CLI refuses a body whose type doesn't
+belong to its request. Durations are integers of nanoseconds, times are RFC 3339, a time
+that never was is year 1. Fields that nats-server leaves out when empty are left out.
+
+Left out: cluster details beyond the leader's name, until there are replicas to report.
+"""
+
+from base64 import b64encode
+from collections.abc import Mapping
+
+from kvcore import limits
+from kvcore.jetstream.catalog import Catalog, Identity
+from kvcore.jetstream.config import API_LEVEL
+from kvcore.jetstream.documents import write
+from kvcore.jetstream.errors import ApiError
+from kvcore.jetstream.records import StoredMessage
+from kvcore.jetstream.stream import Stream
+from kvcore.jetstream.times import rfc3339
+from kvcore.limits import Nanos
+
+_TYPE = "io.nats.jetstream.api.v1."
+
+# What an answer has besides its type when it is an error: counts of nothing.
+_BESIDE_ERROR: Mapping[str, Mapping[str, object]] = {
+    "stream_info": {"total": 0, "offset": 0, "limit": 0},
+    "stream_purge": {"purged": 0},
+    "stream_names": {"total": 0, "offset": 0, "limit": 0, "streams": None},
+    "stream_list": {"total": 0, "offset": 0, "limit": 0, "streams": []},
+    "consumer_names": {"total": 0, "offset": 0, "limit": 0, "consumers": []},
+    "consumer_list": {"total": 0, "offset": 0, "limit": 0, "consumers": []},
+}
+
+
+def success(what: str, fields: Mapping[str, object]) -> bytes:
+    """The answer to a request of the kind `what`, such as "stream_info"."""
+    return write({"type": f"{_TYPE}{what}_response", **fields})
+
+
+def failure(what: str, error: ApiError) -> bytes:
+    """The same request refused."""
+    beside = _BESIDE_ERROR.get(what, {})
+    return write({"type": f"{_TYPE}{what}_response", "error": error.to_json(), **beside})
+
+
+def account_info(
+    identity: Identity, catalog: Catalog, total: int, errors: int
+) -> dict[str, object]:
+    """What `$JS.API.INFO` says: use and limits of the only account."""
+    memory = storage = streams = consumers = 0
+    for name in catalog.names():
+        stream = catalog.stream(name)
+        if stream is None:
+            continue
+        streams += 1
+        consumers += len(catalog.consumers(name))
+        if stream.config.storage == "memory":
+            memory += stream.bytes
+        else:
+            storage += stream.bytes
+    return {
+        "memory": memory,
+        "storage": storage,
+        "reserved_memory": 0,
+        "reserved_storage": 0,
+        "streams": streams,
+        "consumers": consumers,
+        "limits": {
+            "max_memory": identity.max_memory,
+            "max_storage": identity.max_storage,
+            "max_streams": -1,
+            "max_consumers": -1,
+            "max_ack_pending": -1,
+            "memory_max_stream_bytes": -1,
+            "storage_max_stream_bytes": -1,
+            "max_bytes_required": False,
+        },
+        "api": {"level": API_LEVEL, "total": total, "errors": errors},
+    }
+
+
+def stream_created(stream: Stream, version: str, now: Nanos) -> dict[str, object]:
+    """A stream as CREATE and UPDATE answer it."""
+    return {
+        "config": stream.config.echo(version),
+        "created": rfc3339(stream.created),
+        "state": stream.state(),
+        "ts": rfc3339(now),
+    }
+
+
+def stream_listed(stream: Stream, now: Nanos) -> dict[str, object]:
+    """A stream as LIST shows it."""
+    return {
+        "config": stream.config.to_json(),
+        "created": rfc3339(stream.created),
+        "state": stream.state(),
+        "ts": rfc3339(now),
+    }
+
+
+def stream_info(
+    stream: Stream,
+    identity: Identity,
+    now: Nanos,
+    *,
+    subjects_filter: str = "",
+    offset: int = 0,
+    deleted_details: bool = False,
+) -> dict[str, object]:
+    """A stream as INFO shows it: with `subjects_filter` a page of its subjects, with
+    `deleted_details` the sequences of its gaps."""
+    state = stream.state()
+    total = limit = start = 0
+    if subjects_filter:
+        counts = stream.subjects(subjects_filter)
+        total = len(counts)
+        if total:
+            limit, start = limits.SUBJECTS_PAGE_COUNT, offset
+            shown = {subject: counts[subject] for subject in sorted(counts)[start : start + limit]}
+            if shown:
+                state["subjects"] = shown
+    if deleted_details and (missing := stream.missing()):
+        state["deleted"] = missing
+    return {
+        "total": total,
+        "offset": start,
+        "limit": limit,
+        "config": stream.config.echo(identity.version),
+        "created": rfc3339(stream.created),
+        "state": state,
+        "cluster": {"leader": identity.name},
+        "ts": rfc3339(now),
+    }
+
+
+def stored_message(message: StoredMessage, *, no_header: bool = False) -> dict[str, object]:
+    """A message as MSG.GET shows it; its header block and payload are base64."""
+    out: dict[str, object] = {"subject": message.subject, "seq": message.seq}
+    if message.header and not no_header:
+        out["hdrs"] = b64encode(message.header).decode()
+    if message.payload:
+        out["data"] = b64encode(message.payload).decode()
+    out["time"] = rfc3339(message.time)
+    return {"message": out}
+
+
+def page(items: list[str], offset: int, limit: int) -> tuple[list[str], dict[str, object]]:
+    """The slice of a listing that starts at `offset`, and the three numbers beside it."""
+    start = min(max(offset, 0), len(items))
+    numbers: dict[str, object] = {"total": len(items), "offset": start, "limit": limit}
+    return items[start : start + limit], numbers
+
+
+def user_info(identity: Identity, now: Nanos) -> bytes:
+    """The answer to `$SYS.REQ.USER.INFO`: there is one account, and users have no limits."""
+    server = {
+        "name": identity.name,
+        "host": identity.host,
+        "id": identity.id,
+        "ver": identity.version,
+        "jetstream": True,
+        "time": rfc3339(now),
+    }
+    return write({"server": server, "data": {"user": "", "account": "$G", "account_name": "$G"}})

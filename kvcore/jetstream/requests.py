@@ -1,0 +1,107 @@
+"""What every request handler of the API is given, and how it reads its payload.
+
+A handler is a function of the server's state and one `Call`. It returns the fields of the
+answer, or an action if the answer comes later, or raises `ConfigError` with the refusal.
+So a handler says only what is particular to its verb.
+
+Left out: which verbs there are (`api.py`) and what they do (`stream_requests.py`,
+`consumer_requests.py`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+from typing import TypeAlias
+
+from kvcore.jetstream.answers import Action
+from kvcore.jetstream.catalog import Catalog, Identity
+from kvcore.jetstream.documents import kind, read_object
+from kvcore.jetstream.errors import STREAM_NOT_FOUND, ApiError, ConfigError, invalid_json
+from kvcore.jetstream.gojson import quoted
+from kvcore.jetstream.stream import Stream
+from kvcore.limits import Nanos
+
+NOT_EMPTY = ApiError(400, 10038, "expected an empty request payload")
+_MAX_INT = (1 << 63) - 1
+
+
+@dataclass(slots=True)
+class Context:
+    """The server that answers: `total` requests so far, of which `errors` were refused."""
+
+    identity: Identity
+    catalog: Catalog
+    rng: Random
+    total: int = 0
+    errors: int = 0
+
+    def stream(self, name: str) -> Stream:
+        """The stream of this name; raises `ConfigError` (10059)."""
+        stream = self.catalog.stream(name)
+        if stream is None:
+            raise ConfigError(STREAM_NOT_FOUND)
+        return stream
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: `names` are the tokens of its subject after the verb."""
+
+    what: str  # the kind of its answer, such as "stream_info"
+    names: list[str]
+    reply: str
+    payload: bytes
+    now: Nanos
+
+
+Fields: TypeAlias = Mapping[str, object]
+Handler: TypeAlias = Callable[[Context, Call], Fields | Action]
+
+
+class Asked:
+    """The fields of a request; each known one has a default, whose type is the field's."""
+
+    def __init__(self, payload: bytes, **defaults: str | int | bool) -> None:
+        self._values: dict[str, str | int | bool] = dict(defaults)
+        for name, value in read_object(payload).items():
+            if name not in defaults:
+                raise ConfigError(invalid_json(f"json: unknown field {quoted(name)}"))
+            if value is None:
+                continue
+            if type(value) is not type(defaults[name]):
+                raise wrong_type(name, value)
+            assert isinstance(value, str | int)
+            if isinstance(value, int) and abs(value) > _MAX_INT:
+                raise wrong_type(name, value)
+            self._values[name] = value
+
+    def text(self, name: str) -> str:
+        """A field that is a string."""
+        return str(self._values[name])
+
+    def number(self, name: str) -> int:
+        """A field that is an integer."""
+        return int(self._values[name])
+
+    def count(self, name: str) -> int:
+        """An integer that can't be negative."""
+        value = int(self._values[name])
+        if value < 0:
+            raise wrong_type(name, value)
+        return value
+
+    def flag(self, name: str) -> bool:
+        """A field that is true or false."""
+        return bool(self._values[name])
+
+
+def wrong_type(name: str, value: object) -> ConfigError:
+    """The refusal of a field whose value has the wrong type."""
+    return ConfigError(invalid_json(f"json: cannot unmarshal {kind(value)} into field {name}"))
+
+
+def require_empty(payload: bytes) -> None:
+    """Refuse a payload where none is expected; `{}` counts as none."""
+    text = payload.strip()
+    if text and not (text.startswith(b"{") and text.endswith(b"}") and not text[1:-1].strip()):
+        raise ConfigError(NOT_EMPTY)

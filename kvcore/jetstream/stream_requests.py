@@ -1,0 +1,144 @@
+"""`$JS.API.INFO` and `$JS.API.STREAM.…`: what a client may ask of streams.
+
+Questions are answered from applied state. What changes state becomes a proposal, and only
+what no state can make right is refused before: bad JSON, or a name in the body that is not
+the subject's.
+
+Left out: backups (SNAPSHOT, RESTORE) and the verbs of a cluster.
+"""
+
+from kvcore import limits
+from kvcore.jetstream import bodies, reads
+from kvcore.jetstream.answers import Action, Answer, ProposeMeta, ProposeStream
+from kvcore.jetstream.commands import (
+    CreateStream,
+    DeleteMessage,
+    DeleteStream,
+    Purge,
+    UpdateStream,
+)
+from kvcore.jetstream.documents import read_object
+from kvcore.jetstream.errors import (
+    BAD_REQUEST,
+    NO_MESSAGE_FOUND,
+    STREAM_MISMATCH,
+    ConfigError,
+    invalid_json,
+)
+from kvcore.jetstream.gojson import quoted
+from kvcore.jetstream.requests import Asked, Call, Context, Fields, require_empty, wrong_type
+from kvcore.nats import subject as subjects
+
+
+def account_info(context: Context, _call: Call) -> Fields:
+    """INFO; nats-server ignores the payload."""
+    return bodies.account_info(context.identity, context.catalog, context.total, context.errors)
+
+
+def user_info(context: Context, call: Call) -> Action:
+    """`$SYS.REQ.USER.INFO`, whose answer has a form of its own."""
+    return Answer(call.reply, bodies.user_info(context.identity, call.now))
+
+
+def create(_context: Context, call: Call) -> Action:
+    """STREAM.CREATE."""
+    _require_name(call)
+    return ProposeMeta(CreateStream(call.payload, call.reply, call.now))
+
+
+def update(context: Context, call: Call) -> Action:
+    """STREAM.UPDATE."""
+    _require_name(call)
+    context.stream(call.names[0])
+    return ProposeMeta(UpdateStream(call.payload, call.reply, call.now))
+
+
+def _require_name(call: Call) -> None:
+    """The configuration must have the name that the subject has."""
+    if read_object(call.payload).get("name", "") != call.names[0]:
+        raise ConfigError(STREAM_MISMATCH)
+
+
+def delete(context: Context, call: Call) -> Action:
+    """STREAM.DELETE."""
+    require_empty(call.payload)
+    context.stream(call.names[0])
+    return ProposeMeta(DeleteStream(call.names[0], call.reply, call.now))
+
+
+def info(context: Context, call: Call) -> Fields:
+    """STREAM.INFO."""
+    asked = Asked(call.payload, offset=0, subjects_filter="", deleted_details=False)
+    return bodies.stream_info(
+        context.stream(call.names[0]),
+        context.identity,
+        call.now,
+        subjects_filter=asked.text("subjects_filter"),
+        offset=max(asked.number("offset"), 0),
+        deleted_details=asked.flag("deleted_details"),
+    )
+
+
+def names(context: Context, call: Call) -> Fields:
+    """STREAM.NAMES, perhaps of those that could hold a subject."""
+    found, numbers = _listed(context, call, limits.NAMES_PAGE_COUNT)
+    return {**numbers, "streams": found or None}
+
+
+def listing(context: Context, call: Call) -> Fields:
+    """STREAM.LIST, perhaps of those that could hold a subject."""
+    found, numbers = _listed(context, call, limits.LIST_PAGE_COUNT)
+    streams = [context.stream(name) for name in found]
+    return {**numbers, "streams": [bodies.stream_listed(one, call.now) for one in streams]}
+
+
+def _listed(context: Context, call: Call, limit: int) -> tuple[list[str], dict[str, object]]:
+    asked = Asked(call.payload, offset=0, subject="")
+    wanted = asked.text("subject")
+    found = [
+        name
+        for name in sorted(context.catalog.names())
+        if not wanted
+        or any(subjects.overlaps(own, wanted) for own in context.stream(name).config.subjects)
+    ]
+    return bodies.page(found, asked.number("offset"), limit)
+
+
+def purge(context: Context, call: Call) -> Action:
+    """STREAM.PURGE."""
+    asked = Asked(call.payload, filter="", keep=0, seq=0)
+    context.stream(call.names[0])
+    keep, seq = asked.count("keep"), asked.count("seq")
+    command = Purge(asked.text("filter"), keep, seq, call.reply, call.now)
+    return ProposeStream(call.names[0], command)
+
+
+def message_delete(context: Context, call: Call) -> Action:
+    """STREAM.MSG.DELETE."""
+    asked = Asked(call.payload, seq=0, no_erase=False)
+    context.stream(call.names[0])
+    seq = asked.count("seq")
+    if seq == 0:
+        raise ConfigError(BAD_REQUEST)
+    command = DeleteMessage(seq, asked.flag("no_erase"), call.reply, call.now)
+    return ProposeStream(call.names[0], command)
+
+
+def message_get(context: Context, call: Call) -> Fields:
+    """STREAM.MSG.GET: one message, in JSON."""
+    stream = context.stream(call.names[0])
+    if not call.payload.strip():
+        raise ConfigError(BAD_REQUEST)
+    try:
+        request, unknown = reads.parse(call.payload)
+    except reads.WrongFieldError as error:
+        raise wrong_type(error.name, error.value) from None
+    if unknown:
+        raise ConfigError(invalid_json(f"json: unknown field {quoted(unknown)}"))
+    batched = request.batch > 0 or request.max_bytes > 0 or request.multi_last
+    if batched or request.is_empty or request.is_contradictory:
+        raise ConfigError(BAD_REQUEST)
+    message = reads.find(stream, request)
+    if message is None:
+        raise ConfigError(NO_MESSAGE_FOUND)
+    return bodies.stored_message(message, no_header=request.no_hdr)
