@@ -120,3 +120,4 @@ class MetaOutcome:
     time: Nanos
     result: StreamCreated | StreamUpdated | StreamDeleted | Refused
     kind: str  # which command it was: its class name
+    kind: str  # which command it was: its class name
