@@ -71,7 +71,8 @@ class Picture:
     def html(self) -> str:
         """The picture, and under it the closed table."""
         twin = f"<details><summary>The same as a table</summary>{self.table.html()}</details>"
-        return f'<div class="kv">{self.svg}{twin}</div>'
+        style = "" if "--kv-ink" in self.svg else f"<style>{stylesheet()}</style>"
+        return f'<div class="kv">{style}{self.svg}{twin}</div>'
 
     def text(self) -> str:
         """Alt text and table."""
