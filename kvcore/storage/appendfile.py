@@ -93,6 +93,11 @@ class AppendFile:
         """The size of the files that make up the store."""
         return self._older_bytes + self._size
 
+    @property
+    def generation(self) -> int:
+        """The number of the current log; it rises by one with each compaction."""
+        return self._generation
+
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, or None."""
         return self._live.get(key)

@@ -1,0 +1,193 @@
+"""Stores under test: file systems that lose power, planted bugs, and the check that catches them.
+
+`power_cut_story` is the durability half of the storage contract as one function, so that
+the same check that the real store must pass can be turned on a store with a known bug.
+"""
+
+from pathlib import Path
+from random import Random
+
+from kvcore.sim.disk import SimulatedDisk
+from kvcore.storage.appendfile import AppendFile
+from kvcore.storage.base import Batch
+from kvcore.storage.files import OsFileSystem
+
+ALL = (b"", b"\xff" * 9)
+TINY_FLOOR_BYTES = 2000  # small enough that a story compacts many times
+
+
+def contents(reader):
+    """Everything in a reader, checked to be in order."""
+    pairs = list(reader.scan(*ALL))
+    assert pairs == sorted(pairs)
+    assert all(reader.get(key) == value for key, value in pairs)
+    return dict(pairs)
+
+
+def apply(model, batch):
+    """The model's next state: what the contract says a batch does."""
+    model = {
+        key: value
+        for key, value in model.items()
+        if not any(start <= key < end for start, end in batch.ranges)
+    }
+    for key, value in batch.writes:
+        if value is None:
+            model.pop(key, None)
+        else:
+            model[key] = value
+    return model
+
+
+def random_batch(rng, keys=40):
+    def key():
+        return b"%02d" % rng.randrange(keys)
+
+    batch = Batch()
+    if rng.random() < 0.1:
+        batch.ranges.append((key(), key()))
+    for _ in range(rng.randint(1, 4)):
+        value = None if rng.random() < 0.2 else rng.randbytes(rng.randrange(60))
+        batch.writes.append((key(), value))
+    return batch
+
+
+class _Wrapped:
+    """A file system that passes everything on."""
+
+    def __init__(self, fs):
+        self._fs = fs
+
+    def __getattr__(self, name):
+        return getattr(self._fs, name)
+
+
+class _LateFile:
+    def __init__(self, file):
+        self._file = file
+        self._queue = []
+
+    def write(self, data):
+        self._queue.append(data)
+
+    def sync(self):
+        self._file.sync()
+        self._flush()
+
+    def close(self):
+        self._flush()
+        self._file.close()
+
+    def _flush(self):
+        while self._queue:
+            self._file.write(self._queue.pop(0))
+
+
+class SyncsBeforeWriting(_Wrapped):
+    """Planted bug: the sync comes before the write that it should cover."""
+
+    def create(self, name):
+        return _LateFile(self._fs.create(name))
+
+    def append(self, name, length):
+        return _LateFile(self._fs.append(name, length))
+
+
+class RenamesWithoutDirectorySync(_Wrapped):
+    """Planted bug: after the rename of a compaction the directory is not synced."""
+
+    _renamed = False
+
+    def rename(self, old, new):
+        self._renamed = True
+        self._fs.rename(old, new)
+
+    def sync_directory(self):
+        if not self._renamed:
+            self._fs.sync_directory()
+        self._renamed = False
+
+
+class _NotedFile:
+    """Tells its directory how long the file was at its last sync."""
+
+    def __init__(self, file, path, noted):
+        self._file, self._path, self._noted = file, path, noted
+
+    def write(self, data):
+        self._file.write(data)
+
+    def sync(self):
+        self._file.sync()
+        self._noted[self._path.name] = self._path.stat().st_size
+
+    def close(self):
+        self._file.close()
+
+
+class PowerCutDirectory(_Wrapped):
+    """Real files. A power cut cuts each at a random point after what was synced of it."""
+
+    def __init__(self, directory, rng):
+        super().__init__(OsFileSystem(directory))
+        self._directory = Path(directory)
+        self._rng = rng
+        self._synced = {}
+
+    def create(self, name):
+        self._synced[name] = 0
+        return _NotedFile(self._fs.create(name), self._directory / name, self._synced)
+
+    def append(self, name, length):
+        return _NotedFile(self._fs.append(name, length), self._directory / name, self._synced)
+
+    def rename(self, old, new):
+        self._fs.rename(old, new)
+        self._synced[new] = self._synced.pop(old)
+
+    def power_cut(self):
+        self._fs.close()
+        for path in self._directory.iterdir():
+            size = path.stat().st_size
+            synced = min(self._synced.get(path.name, size), size)
+            with path.open("r+b") as file:
+                file.truncate(self._rng.randint(synced, size))
+
+
+def power_cut_story(disk, rng, plant=lambda fs: fs, lives=4, batches=120):
+    """Live through power cuts at random points; AssertionError if the contract is broken.
+
+    Returns how many batches were lost that nobody had promised, and how often a compaction
+    was begun: a story without either proves little.
+    """
+    states = [{}]  # after each batch that may have survived
+    store = AppendFile(plant(disk), TINY_FLOOR_BYTES)
+    lost = compactions = 0
+    for _ in range(lives):
+        promised = len(states) - 1
+        for _ in range(rng.randrange(batches)):
+            batch = random_batch(rng)
+            store.write(batch)
+            states.append(apply(states[-1], batch))
+            if rng.random() < 0.3:
+                store.sync()
+                promised = len(states) - 1
+        assert contents(store) == states[-1]
+        compactions += store.generation - 1
+        disk.power_cut()
+        store = AppendFile(plant(disk), TINY_FLOOR_BYTES)
+        found = contents(store)
+        matches = [at for at in range(promised, len(states)) if states[at] == found]
+        assert matches, f"what survived is no prefix that holds the {promised} synced batches"
+        lost += len(states) - 1 - matches[-1]
+        del states[matches[-1] + 1 :]
+        assert len(store) == len(found)
+        assert store.live_bytes == sum(len(k) + len(v) for k, v in found.items())
+    store.close()
+    return lost, compactions
+
+
+def simulated(seed):
+    """A simulated disk and the generator that rules it."""
+    rng = Random(seed)
+    return SimulatedDisk(rng), rng
