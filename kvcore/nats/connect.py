@@ -62,9 +62,6 @@ class ConnectOptions:
     version: str = ""
 
 
-BEFORE_CONNECT = ConnectOptions(pedantic=False)
-
-
 def amended(options: ConnectOptions, raw: bytes) -> ConnectOptions:
     """The options after a CONNECT with this text; raises ValueError if it is no good."""
     given = loads(raw)

@@ -26,7 +26,7 @@ from enum import Enum
 
 from kvcore.nats import replies
 from kvcore.nats.auth import Gate
-from kvcore.nats.connect import BEFORE_CONNECT, ConnectOptions, amended
+from kvcore.nats.connect import ConnectOptions, amended
 from kvcore.nats.ops import Sub, Unsub
 from kvcore.nats.subject import is_well_formed
 
@@ -119,7 +119,7 @@ class Session:
         self.gate = gate
         self.dirty = dirty
         self.state = State.GUARDED if gate.is_closed else State.GREETED
-        self.options: ConnectOptions = BEFORE_CONNECT
+        self.options = ConnectOptions()
         self.subscriptions: dict[str, Subscription] = {}
         self.out: list[bytes] = []
         self.pending_bytes = 0  # of `out`, deliveries only

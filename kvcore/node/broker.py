@@ -36,7 +36,7 @@ from kvcore.nats.session import (
     State,
     Subscription,
 )
-from kvcore.nats.subject import is_valid_literal
+from kvcore.nats.subject import has_wildcard, is_well_formed
 from kvcore.node.clients import ACCOUNT, Client, Stats, Traffic, gate_of, info_fields
 from kvcore.node.config import NodeConfig
 from kvcore.node.keepalive import Due, Keepalive
@@ -265,7 +265,7 @@ class Broker:
         message = Message(op.subject, op.reply, op.header, op.payload)
         session.in_msgs += 1
         session.in_bytes += message.size
-        if options.pedantic and not is_valid_literal(op.subject):
+        if options.pedantic and (has_wildcard(op.subject) or not is_well_formed(op.subject)):
             session.say(replies.err(INVALID_PUBLISH_SUBJECT))
         if options.verbose:
             session.say(replies.OK)
