@@ -1,0 +1,362 @@
+"""A network in memory: asyncio transports whose bytes arrive when the world says so.
+
+Each connection is two one-way links. A link keeps its chunks in order, gives each a delay
+from the world's generator, and delivers them on the virtual clock; bytes are never lost
+inside a connection, as with TCP. What TCP does is done here too: a writer is asked to wait
+when too much is on its way, a reader may pause, a closed end is seen by the other after
+the bytes before it, and a reset throws away what was on its way.
+
+A host can be up, or gone (`gone`): then nothing answers, as after a power cut, and only
+time-outs tell. A port on which nobody listens refuses at once.
+
+Left out: partitions and one-way links between servers; they come with replication.
+"""
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import Any, Protocol
+
+from kvcore import limits
+from kvcore.limits import Nanos
+from kvcore.sim.errors import real_only
+
+_KEEP_ALIVE = re.compile(
+    rb"(?:P[IO]NG\r\n|\+OK\r\n|HMSG [^\r]*\r\nNATS/1\.0 100 [^\r]*\r\n(?:[^\r]+\r\n)*\r\n\r\n)+"
+)
+_HIGHEST_CLIENT_PORT = 60_999
+
+
+class Clock(Protocol):
+    """What the network asks of the loop it lives on."""
+
+    @property
+    def now(self) -> Nanos:
+        """The virtual date."""
+
+    def at(self, when: Nanos, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        """Calls at a virtual date."""
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
+        """As asyncio's."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        """As asyncio's."""
+
+    def happened(self) -> None:
+        """Something other than a keep-alive took place."""
+
+
+class Link:
+    """One direction of a connection: bytes in order, each chunk with its own delay."""
+
+    def __init__(self, network: "Network", deliver: Callable[[bytes | None], None]) -> None:
+        self._network = network
+        self._deliver = deliver  # None: the other end has closed
+        self._chunks: deque[tuple[Nanos, bytes | None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._last: Nanos = 0
+        self.held = False  # the reader has paused
+        self.silent = False  # nothing arrives any more, and nobody is told
+        self.in_flight = 0
+        self.on_room: Callable[[], None] = lambda: None
+
+    def send(self, data: bytes | None) -> None:
+        """Puts bytes on their way; None says that this end has closed."""
+        if self.silent:
+            return
+        due = max(self._last, self._network.clock.now + self._network.delay())
+        self._last = due
+        self._chunks.append((due, data))
+        self.in_flight += len(data or b"")
+        self._schedule()
+
+    def hold(self, *, held: bool) -> None:
+        """The reader pauses, or goes on."""
+        self.held = held
+        self._schedule()
+
+    def cut(self) -> None:
+        """What is on its way is lost, and nothing follows."""
+        self.silent = True
+        self._chunks.clear()
+        self.in_flight = 0
+
+    def _schedule(self) -> None:
+        if self._timer is None and self._chunks and not self.held:
+            self._timer = self._network.clock.at(self._chunks[0][0], self._arrive)
+
+    def _arrive(self) -> None:
+        self._timer = None
+        now = self._network.clock.now
+        while self._chunks and not self.held and self._chunks[0][0] <= now:
+            _, data = self._chunks.popleft()
+            if data is not None:
+                self.in_flight -= len(data)
+                if not _is_keep_alive(data):
+                    self._network.clock.happened()
+            self._deliver(data)
+        self._schedule()
+        if self.in_flight < limits.LINK_WINDOW_BYTES // 2:
+            self.on_room()
+
+
+class Transport(asyncio.Transport):
+    """One end of a connection, as asyncio's streams and protocols expect it."""
+
+    def __init__(
+        self, network: "Network", protocol: asyncio.BaseProtocol, local: Any, peer: Any
+    ) -> None:
+        super().__init__({"sockname": local, "peername": peer})
+        self._network = network
+        self._protocol: Any = protocol
+        self._closing = False
+        self._lost = False
+        self._full = False
+        self.out: Link
+        self.into: Link
+        self.other: Transport
+
+    # What asyncio calls.
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Sends a copy of the bytes; after a close they are dropped, as asyncio's are."""
+        if self._closing or not data:
+            return
+        if self.other.is_lost and not self.out.silent:
+            self.reset()  # nobody is there any more: a reset comes back
+            return
+        self.out.send(bytes(data))
+        if not self._full and self.out.in_flight > limits.LINK_WINDOW_BYTES:
+            self._full = True
+            self._protocol.pause_writing()
+
+    def close(self) -> None:
+        """Closes once what was written has been sent; the other end sees its end after that."""
+        if not self._closing:
+            self._closing = True
+            self.into.cut()
+            self.out.send(None)
+            self._network.clock.call_soon(self._lose, None)
+
+    def abort(self) -> None:
+        """Closes at once; the other end sees a reset connection."""
+        if self._lost:
+            return
+        self._closing = True
+        self.into.cut()
+        self._network.clock.call_soon(self._lose, None)
+        self.other.reset_later()
+
+    def is_closing(self) -> bool:
+        """Whether this end is closed or about to be."""
+        return self._closing
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """Who hears what arrives here."""
+        protocol: asyncio.BaseProtocol = self._protocol
+        return protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Someone else hears it from now on."""
+        self._protocol = protocol
+
+    def pause_reading(self) -> None:
+        """What arrives waits in the link, and in the end the writer waits too."""
+        self.into.hold(held=True)
+
+    def resume_reading(self) -> None:
+        """What waits is delivered."""
+        self.into.hold(held=False)
+
+    def is_reading(self) -> bool:
+        """Whether what arrives is delivered."""
+        return not self._closing and not self.into.held
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes on their way, not yet delivered."""
+        return self.out.in_flight
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """Where a writer may go on, and where it must wait, in bytes."""
+        return limits.LINK_WINDOW_BYTES // 2, limits.LINK_WINDOW_BYTES
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """The link's own window stays."""
+
+    def can_write_eof(self) -> bool:
+        """No: a connection closes in both directions at once."""
+        return False
+
+    # What the network calls.
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the protocol here has been told that the connection is over."""
+        return self._lost
+
+    def arrived(self, data: bytes | None) -> None:
+        """Bytes for the protocol, or the end of them."""
+        if self._closing:
+            return
+        if data is not None:
+            self._protocol.data_received(data)
+        elif not self._protocol.eof_received():
+            self.close()
+
+    def room(self) -> None:
+        """Enough has been delivered: a waiting writer may go on."""
+        if self._full and not self._lost:
+            self._full = False
+            self._protocol.resume_writing()
+
+    def reset_later(self) -> None:
+        """A reset is on its way to this end."""
+        self.into.cut()
+        self.out.cut()
+        clock = self._network.clock
+        clock.at(clock.now + self._network.delay(), self.reset)
+
+    def reset(self) -> None:
+        """The other end is gone: reading and writing fail from here on."""
+        if self._lost or self._closing:
+            return
+        self._closing = True
+        self.into.cut()
+        self.out.cut()
+        error = ConnectionResetError("the server's end of the connection is gone")
+        self._network.clock.call_soon(self._lose, error)
+
+    def vanish(self) -> None:
+        """This end loses its power: it says nothing, now or later."""
+        self._closing = self._lost = True
+        self.into.cut()
+        self.out.cut()
+
+    def answer_again(self) -> None:
+        """Power is back, this connection is not: who still writes to it gets a reset."""
+        self.into.silent = False
+
+    def _lose(self, error: Exception | None) -> None:
+        if not self._lost:
+            self._lost = True
+            self._network.forget(self)
+            self._protocol.connection_lost(error)
+
+
+class Listener:
+    """A port on which a protocol factory waits; enough of asyncio's Server for its users."""
+
+    def __init__(self, network: "Network", place: tuple[str, int]) -> None:
+        self._network = network
+        self._place = place
+
+    @property
+    def sockets(self) -> tuple[()]:
+        """None: there are no sockets here."""
+        return ()
+
+    def is_serving(self) -> bool:
+        """Whether clients are accepted."""
+        return self._place in self._network.listeners
+
+    def close(self) -> None:
+        """Accepts nobody else; who is connected stays."""
+        self._network.listeners.pop(self._place, None)
+
+    async def start_serving(self) -> None:
+        """It serves from the start."""
+
+    async def wait_closed(self) -> None:
+        """Closed is closed."""
+
+
+class Network:
+    """Who listens where, and how long bytes take."""
+
+    def __init__(self, clock: Clock, seed: str) -> None:
+        self.clock = clock
+        self._rng = Random(seed)
+        self.listeners: dict[tuple[str, int], Callable[[], asyncio.BaseProtocol]] = {}
+        self.gone: dict[str, None] = {}  # hosts without power
+        self.names: dict[str, None] = {}  # hosts that exist, whether they listen or not
+        self._open: dict[Transport, None] = {}
+        self._client_port = 50_000
+
+    def delay(self) -> Nanos:
+        """How long the next chunk is on its way, one way."""
+        return self._rng.randrange(limits.LINK_MIN_NS, limits.LINK_MAX_NS)
+
+    def listen(self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> Listener:
+        """Serves a port; 0 picks one. Raises OSError when it is taken."""
+        port = port or self._next_port()
+        place = (_local(host), port)
+        if place in self.listeners:
+            raise OSError(f"address already in use: {host}:{port}")
+        self.names[place[0]] = None
+        self.listeners[place] = factory
+        return Listener(self, place)
+
+    async def connect(
+        self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int
+    ) -> tuple[Transport, asyncio.BaseProtocol]:
+        """Opens a connection in one round trip, or fails as a socket would."""
+        place = (_local(host), port)
+        if place[0] not in self.names and place[0] != "localhost":
+            raise real_only(f"host {host!r}")
+        await self._pass(self.delay() + self.delay())
+        if place[0] in self.gone:
+            await self.clock.create_future()  # silence: the caller's time-out ends it
+        if place not in self.listeners:
+            raise ConnectionRefusedError(111, f"Connect call failed ({host!r}, {port})")
+        near = ("127.0.0.1", self._next_port())
+        protocol = factory()
+        client = Transport(self, protocol, near, place)
+        server = Transport(self, self.listeners[place](), place, near)
+        client.other, server.other = server, client
+        client.out = server.into = Link(self, server.arrived)
+        server.out = client.into = Link(self, client.arrived)
+        client.out.on_room, server.out.on_room = client.room, server.room
+        self._open[client] = self._open[server] = None
+        server.get_protocol().connection_made(server)
+        protocol.connection_made(client)
+        return client, protocol
+
+    def forget(self, transport: Transport) -> None:
+        """The connection's end is over."""
+        self._open.pop(transport, None)
+
+    def close(self) -> None:
+        """Closes every end that is open, without waiting for delivery."""
+        self.listeners.clear()
+        for transport in list(self._open):
+            transport.abort()
+
+    async def _pass(self, nanos: Nanos) -> None:
+        done = self.clock.create_future()
+
+        def passed() -> None:
+            if not done.done():
+                done.set_result(None)
+
+        timer = self.clock.at(self.clock.now + nanos, passed)
+        try:
+            await done
+        finally:
+            timer.cancel()
+
+    def _next_port(self) -> int:
+        self._client_port = (
+            50_001 if self._client_port >= _HIGHEST_CLIENT_PORT else (self._client_port + 1)
+        )
+        return self._client_port
+
+
+def _local(host: str) -> str:
+    return "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "") else host  # noqa: S104
+
+
+def _is_keep_alive(data: bytes) -> bool:
+    return data[:1] in b"PH+" and _KEEP_ALIVE.fullmatch(data) is not None
