@@ -10,11 +10,19 @@ Left out: repeating timers. Whoever is woken says when it wants to be woken agai
 """
 
 import heapq
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from kvcore.limits import Nanos
 
 Key = TypeVar("Key")
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time of the event that is being handled; the node sets it, its parts read it."""
+
+    now: Nanos
 
 
 class Wakeups(Generic[Key]):

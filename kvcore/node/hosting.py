@@ -1,0 +1,182 @@
+"""A stream on the server that leads it: the group, its consumers, and its subscriptions.
+
+**Leadership is a subscription.** The server that leads a stream's group subscribes to the
+stream's subjects. Whatever a client publishes there finds its way by ordinary interest
+routing; when nobody leads, nobody is subscribed, and a client learns at once that there are
+no responders. A message that comes becomes a command in the group's log, and the answer
+leaves when the command was applied.
+
+A host carries out outcomes: it lets the consumers follow, publishes the answer, and
+proposes what time demands (an expiry, the end of an abandoned consumer).
+
+Left out: followers. Their groups apply the same log and say nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from kvcore.jetstream.api import Api
+from kvcore.jetstream.commands import (
+    DeleteConsumer,
+    Expire,
+    Publish,
+    StreamCommand,
+    UpdateConfig,
+)
+from kvcore.jetstream.consumers import Consumers
+from kvcore.jetstream.outcome import MetaOutcome, Outcome, StreamAssignment
+from kvcore.jetstream.stream import Stream
+from kvcore.limits import Nanos
+from kvcore.node.broker import Broker, Handler, InternalSubscription, Message
+from kvcore.node.groups import Group
+from kvcore.node.wakeups import Clock
+
+StreamGroup: TypeAlias = Group[StreamCommand, Outcome]
+
+
+class Host:
+    """One stream on this server. `touch` is told whenever there is something to do for it."""
+
+    def __init__(
+        self,
+        group: StreamGroup,
+        stream: Stream,
+        broker: Broker,
+        clock: Clock,
+        touch: Callable[["Host"], None],
+    ) -> None:
+        self.group = group
+        self.stream = stream
+        self.consumers = Consumers(stream)
+        self.is_leading = False
+        self.unanswered: list[MetaOutcome] = []  # who asked for the stream before it led
+        self._broker = broker
+        self._clock = clock
+        self._touch = touch
+        self._subscriptions: list[InternalSubscription] = []
+        self._expiry_proposed = False
+
+    @property
+    def name(self) -> str:
+        """The stream's name."""
+        return self.stream.config.name
+
+    # -- leading ---------------------------------------------------------------------------
+
+    def lead(self, assignment: StreamAssignment, api: Api, on_request: Handler) -> None:
+        """Take up the stream's subjects; `on_request` gets its direct reads.
+
+        A server that stopped between the meta group's decision and the stream's own finds
+        two configurations; the meta group's is the later one.
+        """
+        self.is_leading = True
+        self.consumers = Consumers(self.stream, self._clock.now)
+        self.subscribe(api, on_request)
+        if assignment.config != self.stream.config:
+            self.propose(UpdateConfig(assignment.config.encode(), "", self._clock.now))
+        self._touch(self)
+
+    def subscribe(self, api: Api, on_request: Handler) -> None:
+        """Subscribe to what the configuration of now says; again after an update."""
+        self.unsubscribe()
+        wanted: list[tuple[str, Handler]] = []
+        wanted += [(subject, self._on_publish) for subject in self.stream.config.subjects]
+        wanted += [(subject, on_request) for subject in api.stream_subscriptions(self.stream)]
+        wanted.append((f"$JS.FC.{self.name}.>", self._on_flow_reply))
+        self._subscriptions = [self._broker.subscribe(*pair) for pair in wanted]
+
+    def unsubscribe(self) -> None:
+        """Give the subjects up: from now on nobody answers there."""
+        for subscription in self._subscriptions:
+            self._broker.unsubscribe(subscription)
+        self._subscriptions = []
+
+    # -- what arrives ----------------------------------------------------------------------
+
+    def propose(self, command: StreamCommand) -> None:
+        """Append to the group's log; the outcome comes back when it is durable."""
+        self.group.propose(command)
+        self._touch(self)
+
+    def _on_publish(self, message: Message) -> None:
+        self.group.propose(
+            Publish(
+                message.subject, message.reply, message.header, message.payload, self._clock.now
+            )
+        )
+        self._touch(self)
+
+    def _on_flow_reply(self, message: Message) -> None:
+        self.consumers.on_flow_reply(message.subject, self._clock.now)
+        self._touch(self)
+
+    # -- what was decided ------------------------------------------------------------------
+
+    def follow(self, outcome: Outcome) -> None:
+        """Let the consumers see what one command did. Outcomes come in the log's order."""
+        self.consumers.follow(outcome, self._clock.now)
+        if outcome.kind == "Expire":
+            self._expiry_proposed = False
+        self._touch(self)
+
+    # -- what time demands -----------------------------------------------------------------
+
+    def poll(self) -> None:
+        """Deliver what is due, and propose what has expired."""
+        now = self._clock.now
+        for to, subject, reply, header, payload in self.consumers.poll(
+            now, self._broker.has_interest
+        ):
+            self._broker.deliver(to, subject, reply, header, payload)
+        for name in self.consumers.abandoned():
+            self.propose(DeleteConsumer(name, "", now))
+        due = self.stream.next_expiry()
+        if due is not None and due <= now and not self._expiry_proposed:
+            self._expiry_proposed = True
+            self.propose(Expire(now))
+
+    def deadline(self) -> Nanos | None:
+        """When `poll` wants to be called next; a time in the past is at once."""
+        times = [self.consumers.deadline()]
+        if not self._expiry_proposed:
+            times.append(self.stream.next_expiry())
+        return min((at for at in times if at is not None), default=None)
+
+
+class Hosts:
+    """The streams of one server by name: what the API sees of it (`catalog.Catalog`)."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, Host] = {}
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(self._by_name.values())
+
+    def add(self, host: Host) -> None:
+        """A stream was assigned to this server."""
+        self._by_name[host.name] = host
+
+    def remove(self, name: str) -> Host:
+        """A stream is gone."""
+        return self._by_name.pop(name)
+
+    def get(self, name: str) -> Host | None:
+        """The host of a stream, leading or not."""
+        return self._by_name.get(name)
+
+    def has(self, host: Host) -> bool:
+        """Whether the host is still the one of its stream."""
+        return self._by_name.get(host.name) is host
+
+    def names(self) -> list[str]:
+        """The streams that this server leads."""
+        return [name for name, host in self._by_name.items() if host.is_leading]
+
+    def stream(self, name: str) -> Stream | None:
+        """A stream that this server leads."""
+        host = self._by_name.get(name)
+        return host.stream if host is not None and host.is_leading else None
+
+    def consumers(self, name: str) -> Consumers:
+        """Its consumers; the stream must exist."""
+        return self._by_name[name].consumers

@@ -1,0 +1,360 @@
+"""One whole server: clients on one side, replicated logs on the other, and the turn between.
+
+A driver hands a `Node` events and drains its effects once a turn. Within the turn
+everything happens in memory: bytes become operations, operations find subscribers, some of
+those are streams, and streams append to their groups' logs. At the end of the turn the
+logs' new entries go to the disk as one batch under one sync. What they promise leaves in a
+later turn, after `Synced`:
+
+    turn 1  ClientData "PUB $KV.b.k …"   → propose                   → batch, sync ticket 7
+    turn 2  Synced(7)                    → commit, apply, deliver, ack → client writes
+
+A group in memory promises nothing across a restart, so it commits in the turn itself.
+
+A server starts as a group of one would: each group raises its term, and when that is
+durable it leads. Until then nobody is subscribed to the JetStream API or to a stream's
+subjects, so that a request gets "no responders".
+
+Left out: other servers.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from itertools import islice
+from random import Random
+from typing import TypeAlias, assert_never
+
+from kvcore import limits
+from kvcore.jetstream.answers import Answer, Answers, ProposeMeta, ProposeStream
+from kvcore.jetstream.api import Api
+from kvcore.jetstream.catalog import Identity
+from kvcore.jetstream.commands import (
+    MetaCommand,
+    UpdateConfig,
+    decode_meta,
+    decode_stream,
+    encode,
+)
+from kvcore.jetstream.meta import Meta, Quota
+from kvcore.jetstream.outcome import (
+    MetaOutcome,
+    Outcome,
+    Refused,
+    StreamAssignment,
+    StreamCreated,
+    StreamDeleted,
+    StreamUpdated,
+)
+from kvcore.jetstream.state import Budget
+from kvcore.jetstream.stream import Stream
+from kvcore.limits import Nanos
+from kvcore.node import system
+from kvcore.node.broker import Broker, Message
+from kvcore.node.config import NodeConfig
+from kvcore.node.groups import FILE, MEMORY, Group
+from kvcore.node.hosting import Host, Hosts
+from kvcore.node.io import (
+    ClientClosed,
+    ClientConnected,
+    ClientData,
+    Effects,
+    Event,
+    Operator,
+    Order,
+    Synced,
+    TimerFired,
+)
+from kvcore.node.turns import Tickets
+from kvcore.node.wakeups import Clock, Wakeups
+from kvcore.storage import keys
+from kvcore.storage.base import Storage
+from kvcore.storage.overlay import Overlay
+from kvcore.trace import Sink, Trace, ignore
+
+MetaGroup: TypeAlias = Group[MetaCommand, MetaOutcome]
+
+
+class Node:
+    """One server, as both drivers hold it; see the module's text.
+
+    `stores` has an engine for "file" and one for "memory", read here and written by the
+    driver alone. Raises `StorageError` for a store that contradicts itself.
+    """
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        stores: Mapping[str, Storage],
+        rng: Random,
+        now: Nanos,
+        trace: Sink = ignore,
+    ) -> None:
+        self.config = config
+        self._clock = Clock(now)
+        self._started = now
+        self._trace = trace
+        self._overlays = {engine: Overlay(store) for engine, store in stores.items()}
+        self._broker = Broker(config, rng, now, trace)
+        self._broker.on_interest = self._on_interest
+        self._tickets: Tickets[Host | None] = Tickets()  # None is the meta group
+        self._wakeups: Wakeups[Host] = Wakeups()
+        self._touched: dict[Host, None] = {}
+        self._answers: deque[Answers] = deque()
+        self._hosts = Hosts()
+        self._budgets = {FILE: Budget(config.max_storage), MEMORY: Budget(config.max_memory)}
+        quota = Quota(memory_bytes=config.max_memory, file_bytes=config.max_storage)
+        self._meta = Meta(self._overlays[FILE], quota)
+        self._meta_group = self._recover_meta()
+        self._meta_touched = config.jetstream
+        self._api_served = False
+        self._api = Api(self._identity(), self._hosts, rng)
+        if config.jetstream:
+            for assignment in self._meta.streams.values():
+                self._host(assignment)
+        self._broker.subscribe(system.SERVER_PING, self._on_server_ping)
+
+    # -- the waist -------------------------------------------------------------------------
+
+    def handle(self, event: Event, now: Nanos) -> None:
+        """Take in one event; `now` never goes back."""
+        self._clock.now = now
+        match event:
+            case ClientData(conn, data):
+                self._broker.data(conn, data, now)
+            case Synced(ticket):
+                self._commit(ticket)
+            case ClientConnected(conn, host, port):
+                self._broker.connected(conn, host, port, now)
+            case ClientClosed(conn, reason):
+                self._broker.closed(conn, reason, now)
+            case TimerFired():
+                self._on_timer(now)
+            case Operator(Order.LAME_DUCK):
+                self._broker.lame_duck(now)
+            case _:
+                assert_never(event)
+
+    def effects(self) -> Effects:
+        """What this turn asks of the driver; see `Effects` for the order."""
+        self._continue_answers()
+        awaiting: list[tuple[Host | None, int]] = []
+        if self._meta_touched:
+            self._meta_touched = False
+            if self._meta_group.flush():
+                awaiting.append((None, self._meta_group.last_index))
+        while self._touched:
+            host = next(iter(self._touched))
+            del self._touched[host]
+            self._finish_turn(host, awaiting)
+        writes, closes = self._broker.drain()
+        batches = {engine: batch for engine, o in self._overlays.items() if (batch := o.take())}
+        sync = self._tickets.issue(awaiting) if awaiting else None
+        return Effects(writes, closes, batches, sync)
+
+    def deadline(self) -> Nanos | None:
+        """When the next `TimerFired` is wanted; a time in the past is at once."""
+        if self._answers:
+            return self._clock.now
+        times = (self._broker.deadline(), self._wakeups.next())
+        return min((at for at in times if at is not None), default=None)
+
+    # -- for those who look inside ---------------------------------------------------------
+
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """The streams that this server leads; look, don't touch."""
+        found = {name: self._hosts.stream(name) for name in self._hosts.names()}
+        return {name: stream for name, stream in found.items() if stream is not None}
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether the JetStream API is being served."""
+        return self._meta_group.is_leader
+
+    @property
+    def term(self) -> int:
+        """The meta group's term, which rises with each start."""
+        return self._meta_group.term
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._broker.clients)
+
+    # -- a turn ----------------------------------------------------------------------------
+
+    def _touch(self, host: Host) -> None:
+        self._touched[host] = None
+
+    def _finish_turn(self, host: Host, awaiting: list[tuple[Host | None, int]]) -> None:
+        """Deliver, and put the turn's entries into the batch or, in memory, commit them."""
+        if not self._hosts.has(host):
+            self._wakeups.set(host, None)
+            return
+        if host.is_leading:
+            host.poll()
+        group = host.group
+        if group.flush():
+            awaiting.append((host, group.last_index))
+        elif group.engine == MEMORY and group.last_index > group.applied:
+            self._persisted(host, group.last_index)
+        self._wakeups.set(host, host.deadline() if host.is_leading else None)
+
+    def _commit(self, ticket: int) -> None:
+        for host, index in self._tickets.redeem(ticket):
+            if host is None:
+                for outcome in self._meta_group.persisted(index):
+                    self._follow_meta(outcome)
+                self._meta_touched = True
+                self._lead()
+            elif self._hosts.has(host):
+                self._persisted(host, index)
+
+    def _persisted(self, host: Host, index: int) -> None:
+        for outcome in host.group.persisted(index):
+            host.follow(outcome)
+            self._respond(host, outcome)
+        if not host.is_leading and host.group.is_leader:
+            host.lead(self._meta.streams[host.name], self._api, self._on_request)
+            self._tell("stream-leader", stream=host.name, term=host.group.term)
+            unanswered, host.unanswered = host.unanswered, []
+            for each in unanswered:
+                self._follow_meta(each)
+        self._touch(host)
+
+    def _on_timer(self, now: Nanos) -> None:
+        self._broker.on_timer(now)
+        for host in self._wakeups.take_due(now):
+            self._touch(host)
+
+    def _continue_answers(self) -> None:
+        """Send the next slice of the longest-waiting long answer."""
+        if not self._answers:
+            return
+        long = self._answers.popleft()
+        slice_ = list(islice(long.parts, limits.DELIVERIES_PER_TURN_COUNT))
+        for answer in slice_:
+            self._broker.publish(answer.to, "", answer.header, answer.payload)
+        if len(slice_) == limits.DELIVERIES_PER_TURN_COUNT:
+            self._answers.append(long)
+
+    # -- what clients ask ------------------------------------------------------------------
+
+    def _on_request(self, message: Message) -> None:
+        now = self._clock.now
+        for action in self._api.handle(message.subject, message.reply, message.payload, now):
+            match action:
+                case Answer(to, payload, header):
+                    self._broker.publish(to, "", header, payload)
+                case Answers():
+                    self._answers.append(action)
+                case ProposeMeta(command):
+                    self._meta_group.propose(command)
+                    self._meta_touched = True
+                case ProposeStream(name, command):
+                    host = self._hosts.get(name)
+                    assert host is not None, "the API proposes to streams that it saw"
+                    host.propose(command)
+                case _:
+                    assert_never(action)
+
+    def _on_server_ping(self, message: Message) -> None:
+        if message.reply:
+            stats = self._broker.stats
+            answer = system.statsz(self.config, stats, self._started, self._clock.now)
+            self._broker.publish(message.reply, "", None, answer)
+
+    def _on_interest(self, subject: str) -> None:
+        for host in self._hosts:
+            if len(host.consumers):
+                host.consumers.wake(subject)
+                self._touch(host)
+
+    # -- what was decided ------------------------------------------------------------------
+
+    def _respond(self, host: Host, outcome: Outcome) -> None:
+        if outcome.kind == "UpdateConfig":
+            host.subscribe(self._api, self._on_request)
+        if outcome.reply:
+            answer = outcome.payload or self._api.respond_stream(
+                host.name, outcome, self._clock.now
+            )
+            self._broker.publish(outcome.reply, "", None, answer)
+
+    def _follow_meta(self, outcome: MetaOutcome) -> None:
+        match outcome.result:
+            case StreamCreated(assignment):
+                host = self._hosts.get(assignment.config.name) or self._host(assignment)
+                if not host.is_leading:
+                    host.unanswered.append(outcome)
+                    return
+            case StreamUpdated(assignment):
+                host = self._hosts.get(assignment.config.name) or self._host(assignment)
+                if not host.is_leading:
+                    host.unanswered.append(outcome)
+                    return
+                config = assignment.config.encode()
+                host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
+            case StreamDeleted(assignment):
+                host = self._hosts.remove(assignment.config.name)
+                host.unsubscribe()
+                host.stream.release()
+                host.group.destroy()
+                self._wakeups.set(host, None)
+                self._tell("stream-deleted", stream=assignment.config.name)
+            case Refused():
+                pass
+            case _:
+                assert_never(outcome.result)
+        self._respond_meta(outcome)
+
+    def _respond_meta(self, outcome: MetaOutcome) -> None:
+        answer = self._api.respond_meta(outcome, self._clock.now)
+        if answer is not None and outcome.reply:
+            self._broker.publish(outcome.reply, "", None, answer)
+
+    # -- starting --------------------------------------------------------------------------
+
+    def _identity(self) -> Identity:
+        config = self.config
+        return Identity(
+            config.server_name,
+            config.server_id,
+            config.version,
+            config.host,
+            config.max_memory,
+            config.max_storage,
+        )
+
+    def _recover_meta(self) -> MetaGroup:
+        file = self._overlays[FILE]
+        name = self.config.server_name
+        return Group(keys.META_GID, FILE, file, file, self._meta, encode, decode_meta, name)
+
+    def _host(self, assignment: StreamAssignment) -> Host:
+        """Start the group of a stream that the meta group has assigned."""
+        engine = FILE if assignment.config.storage == "file" else MEMORY
+        records = self._overlays[engine]
+        stream = Stream(
+            assignment.gid, assignment.config, assignment.created, records, self._budgets[engine]
+        )
+        group = Group(
+            assignment.gid, engine, records, self._overlays[FILE], stream, encode,
+            decode_stream, self.config.server_name,
+        )  # fmt: skip
+        host = Host(group, stream, self._broker, self._clock, self._touch)
+        self._hosts.add(host)
+        self._touch(host)
+        return host
+
+    def _lead(self) -> None:
+        """Serve the API, once the meta group's term is durable."""
+        if self._api_served or not self._meta_group.is_leader:
+            return
+        self._api_served = True
+        for subject in self._api.subscriptions():
+            self._broker.subscribe(subject, self._on_request)
+        self._tell("meta-leader", term=self._meta_group.term)
+
+    def _tell(self, kind: str, **fields: str | int) -> None:
+        self._trace(Trace(self._clock.now, self.config.server_name, kind, fields))
