@@ -12,6 +12,7 @@ Left out: TLS and websockets, which come later.
 import asyncio
 import socket
 from pathlib import Path
+from typing import cast
 
 from kvcore.server.driver import Driver
 
@@ -51,8 +52,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
-        assert isinstance(transport, asyncio.Transport)
-        self._conn = self._driver.connected(transport)
+        # uvloop's transports do what asyncio.Transport says without being one
+        self._conn = self._driver.connected(cast(asyncio.Transport, transport))
 
     def data_received(self, data: bytes) -> None:
         """Bytes, in pieces of any size."""
