@@ -73,11 +73,11 @@ class Consumer:
         self._spoke: Nanos = self._active  # the last delivery or heartbeat
         self.now: Nanos = self._active
         self._must_beat = resumed
-        self._seen = stream.last_seq  # messages up to here were looked at
         self._next = 0  # index in _pending of the next to deliver
         at = stream.last_seq if last_seq is None else last_seq
-        first = self._starting_point(at)
-        self._stream_seq = self._seen if resumed else first - 1
+        first = at + 1 if resumed else self._starting_point(at)
+        self._seen = max(stream.last_seq, first - 1)  # messages up to here were looked at
+        self._stream_seq = first - 1
         self._pending = array("Q", () if resumed else self._snapshot(first, at))
         if config.deliver_policy in ("last", "last_per_subject") and not resumed:
             self._stream_seq = (self._pending[0] - 1) if self._pending else max(at - 1, 0)
