@@ -33,6 +33,7 @@ class Consumers:
         self._by_name: dict[str, Consumer] = {}
         self._wanted: dict[str, tuple[Consumer, ...]] = {}  # subject → who wants it
         self._awake: dict[str, None] = {}  # names to look at, in this order
+        self._behind: dict[str, None] = {}  # names of those that have messages to deliver
         self._deadlines: list[tuple[Nanos, str]] = []  # a heap, at most one entry a name
         self._queued: dict[str, Nanos] = {}  # name → the time of its entry
         self._reaped: dict[str, None] = {}  # abandoned, to be deleted
@@ -59,8 +60,8 @@ class Consumers:
         for seq, subject in outcome.markers:
             self._stored(seq, subject)
         if outcome.removed:
-            for consumer in self._by_name.values():
-                consumer.on_removed(outcome.removed)
+            for name in self._behind:
+                self._by_name[name].on_removed(outcome.removed)
         match outcome.result:
             case ConsumerCreated(name=name, last_seq=last_seq):
                 self._created(name, last_seq, now)
@@ -97,6 +98,8 @@ class Consumers:
             if consumer.is_abandoned(now) and name not in self._reaped:
                 self._reaped[name] = None
                 self._abandoned.append(name)
+            if not consumer.num_pending:
+                self._behind.pop(name, None)
             self._queue(consumer)
         return out
 
@@ -126,6 +129,8 @@ class Consumers:
         return due
 
     def _stored(self, seq: int, subject: str) -> None:
+        if not self._by_name:
+            return
         wanted = self._wanted.get(subject)
         if wanted is None:
             if len(self._wanted) >= limits.INTEREST_CACHE_COUNT:
@@ -134,7 +139,7 @@ class Consumers:
             self._wanted[subject] = wanted
         for consumer in wanted:
             if consumer.on_stored(seq):
-                self._awake[consumer.name] = None
+                self._awake[consumer.name] = self._behind[consumer.name] = None
 
     def _created(self, name: str, last_seq: int, now: Nanos) -> None:
         record = self.stream.consumers.get(name)
@@ -150,16 +155,17 @@ class Consumers:
             return
         known.update(record.config)
         self._wanted.clear()
-        self._awake[name] = None
+        self._awake[name] = self._behind[name] = None
 
     def _add(self, consumer: Consumer) -> None:
         self._by_name[consumer.name] = consumer
-        self._awake[consumer.name] = None
+        self._awake[consumer.name] = self._behind[consumer.name] = None
         self._wanted.clear()
 
     def _forget(self, name: str) -> None:
         self._by_name.pop(name, None)
         self._awake.pop(name, None)
+        self._behind.pop(name, None)
         self._reaped.pop(name, None)
         self._wanted.clear()
 
