@@ -120,9 +120,8 @@ def decode(stored: bytes) -> ConsumerConfig:
     return _built(check_shape(read_object(stored)))
 
 
-def admit(  # noqa: PLR0917 - the command's fields, then what it is judged against
+def admit(
     config_json: bytes,
-    name: str,
     action: str,
     stream: StreamConfig,
     existing: ConsumerConfig | None,
@@ -135,7 +134,6 @@ def admit(  # noqa: PLR0917 - the command's fields, then what it is judged again
     """
     try:
         document = check_shape(read_object(config_json))
-        document["name"] = name
         consumer_checks.check(document, stream)
     except ConfigError as refused:
         return refused.error

@@ -56,8 +56,12 @@ def _create(context: Context, call: Call, *, durable: bool) -> Action:
         raise ConfigError(refusal)
     stream_name = call.names[0]
     context.stream(stream_name)
+    wanted = document.get("config") or {}
+    assert isinstance(wanted, dict)
+    if name:  # the subject's wins over the body's
+        wanted["name"] = name
     command = CreateConsumer(
-        write(document.get("config") or {}),
+        write(wanted),
         name or _new_name(context, stream_name),
         str(document.get("action") or ""),
         call.reply,

@@ -271,7 +271,7 @@ class Stream(StreamState):
     def _create_consumer(self, command: CreateConsumer) -> Outcome:
         existing = self.consumers.get(command.name)
         admitted = consumer_config.admit(
-            command.config_json, command.name, command.action, self.config,
+            command.config_json, command.action, self.config,
             existing.config if existing else None, len(self.consumers),
         )  # fmt: skip
         if isinstance(admitted, ApiError):
