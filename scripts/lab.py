@@ -52,7 +52,9 @@ def copy(course: Path = COURSE, work: Path = WORK) -> list[str]:
         elif digest(mine) != now:
             newer = mine.with_suffix(".new.ipynb")
             shutil.copyfile(lesson, newer)
-            told.append(f"work/{lesson.name}: kept as you left it; the updated lesson is {newer.name}")
+            told.append(
+                f"work/{lesson.name}: kept as you left it; the updated lesson is {newer.name}"
+            )
         copied[lesson.name] = now
     memory.write_text(json.dumps(copied, indent=1) + "\n")
     return told

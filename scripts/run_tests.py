@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
+# Strict: every stored output is compared. A dead kernel hangs nbval without the time-out.
+NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=60", "-o", "filterwarnings="]
 
 STAGES: dict[str, list[list[str]]] = {
     "style": [
@@ -38,7 +40,12 @@ STAGES: dict[str, list[list[str]]] = {
     ],
     "simulation": [[*PYTEST, *PARALLEL, "tests/sim", "tests/lab"]],
     "interop": [[*PYTEST, *PARALLEL, "tests/interop", "tests/fuzz", "tests/durability"]],
-    "lessons": [[*PYTEST, *PARALLEL, "tests/lessons"]],
+    "lessons-stub": [
+        [*PYTEST, *PARALLEL, *NBVAL, "course"],
+        [*PYTEST, "tests/lessons/test_structure.py"],
+    ],
+    "lessons-solution": [[*PYTEST, "tests/lessons/test_solutions.py"]],
+    "lessons-mutant": [[*PYTEST, "tests/lessons/test_mutants.py"]],
     "browser": [[*PYTEST, "tests/browser"]],
 }
 
@@ -82,7 +89,8 @@ def run_stage(name: str, tally: Tally) -> bool:
                     tally.failed += 1
     seconds = time.monotonic() - start
     word = "FAIL" if failures else "PASS"
-    print(f"{word} {name:<13}{f'{tests} tests' if tests else 'clean' if not failures else '':<12} {seconds:6.1f} s", flush=True)
+    what = f"{tests} tests" if tests else "clean" if not failures else ""
+    print(f"{word} {name:<17}{what:<12} {seconds:6.1f} s", flush=True)
     for text in failures:
         print(text, flush=True)
     return not failures

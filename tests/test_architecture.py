@@ -91,7 +91,9 @@ def test_a_pure_module_has_no_clock_no_chance_and_no_world(path):
         if isinstance(node, ast.ImportFrom) and node.module == "random":
             assert [a.name for a in node.names] == ["Random"], f"{path}: only random.Random"
         if isinstance(node, ast.Import):
-            assert "random" not in [a.name for a in node.names], f"{path}: from random import Random"
+            assert "random" not in [a.name for a in node.names], (
+                f"{path}: from random import Random"
+            )
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             where = f"{path}:{node.lineno}"
             assert node.func.id not in {"open", "input", "print", "eval", "exec"}, where
@@ -147,7 +149,9 @@ def test_no_function_is_longer_than_a_screen(path):
 def test_every_exception_caught_has_a_name(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ExceptHandler):
-            caught = [n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)] if node.type else []
+            caught = (
+                [n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)] if node.type else []
+            )
             reraises = any(isinstance(n, ast.Raise) and n.exc is None for n in ast.walk(node))
             broad = not caught or {"Exception", "BaseException"} & set(caught)
             is_sandbox = path.name == "sandbox.py"  # a learner's code may raise anything

@@ -49,7 +49,9 @@ def error_outputs(page):
 
 
 def set_theme(page, name):
-    page.evaluate(f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{name}'}})")
+    page.evaluate(
+        f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{name}'}})"
+    )
     page.wait_for_function(f"() => document.body.dataset.jpThemeName === '{name}'")
 
 
@@ -93,7 +95,9 @@ def test_a_button_works_while_a_cell_runs_and_after_it(page, jupyter, screenshot
         }""",
         code,
     )
-    page.wait_for_function("() => /Busy/.test(document.querySelector('#jp-main-statusbar').innerText)")
+    page.wait_for_function(
+        "() => /Busy/.test(document.querySelector('#jp-main-statusbar').innerText)"
+    )
     panel.scroll_into_view_if_needed()
     crash.click()
     page.wait_for_selector(".kvcore-panel svg [data-state='down']", state="attached")

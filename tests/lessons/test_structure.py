@@ -1,5 +1,6 @@
 """What every lesson owes its reader, checked on the notebook files."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -39,7 +40,9 @@ def prose_words(cell):
 
 
 def exercise_ids(path):
-    found = re.findall(r"\bcheck\(\s*\"(\d\d[a-z])\"", "\n".join(c.source for c in cells(path, "code")))
+    found = re.findall(
+        r"\bcheck\(\s*\"(\d\d[a-z])\"", "\n".join(c.source for c in cells(path, "code"))
+    )
     return list(dict.fromkeys(found))
 
 
@@ -56,7 +59,7 @@ def test_a_lesson_has_one_title_and_skips_no_heading_level(path):
     levels = [len(m) for m in re.findall(r"^(#+) ", text, re.MULTILINE)]
     assert levels.count(1) == 1
     assert levels[0] == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in itertools.pairwise(levels))
 
 
 @each_lesson
@@ -85,7 +88,9 @@ def test_the_stated_minutes_are_honest(path):
     stated = int(re.search(r"(\d+) minutes", title).group(1))
     words = sum(prose_words(c) for c in cells(path, "markdown"))
     expected = words / 180 + len(cells(path, "code")) + 5 * len(exercise_ids(path))
-    assert 0.75 * expected <= stated <= 1.25 * expected, f"stated {stated}, by the rule {expected:.0f}"
+    assert 0.75 * expected <= stated <= 1.25 * expected, (
+        f"stated {stated}, by the rule {expected:.0f}"
+    )
 
 
 @each_lesson

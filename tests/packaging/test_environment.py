@@ -18,7 +18,7 @@ NOT_ON_CONDA_FORGE = {"playwright"}
 
 
 def split(requirement: str) -> tuple[str, str]:
-    name, bounds = re.match(r"([A-Za-z0-9_-]+)\s*([^;]*)", requirement.split(";")[0]).groups()
+    name, bounds = re.match(r"([A-Za-z0-9_-]+)\s*([^;]*)", requirement).groups()
     return name.lower(), bounds.strip().replace("==", "=")
 
 
