@@ -61,6 +61,11 @@ class Unsub:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """`+OK` or `INFO {json}`, which only servers say: no harm, but no CONNECT either."""
+
+
+@dataclass(frozen=True, slots=True)
 class Violation:
     """The bytes broke the protocol: say `-ERR 'text'` unless empty, then close.
 
@@ -71,4 +76,4 @@ class Violation:
     of_connect: bool = False
 
 
-Op: TypeAlias = Connect | Ping | Pong | Pub | Sub | Unsub | Violation
+Op: TypeAlias = Connect | Ping | Pong | Pub | Sub | Unsub | Ignored | Violation

@@ -12,7 +12,9 @@ The server is generous where telnet users are sloppy: a control line may end in 
 feed, verbs are written in any case, words stand apart by runs of spaces and tabs, what
 follows PING on its line is ignored, and so are `+OK` and `INFO {}`, which only servers say.
 It is strict where memory is at stake: sizes are judged before a byte of payload is kept, and
-a line that outgrows its limit is refused before it ends.
+a line that outgrows its limit is refused before it ends. In one thing it is stricter than
+nats-server: a line end inside a subject is refused, since it would end a line at whoever
+receives the message.
 
 Every error is final: a `Violation` is the last operation that a parser returns.
 
@@ -21,17 +23,18 @@ other servers would use.
 """
 
 import re
+from collections.abc import Sequence
 
 from kvcore import limits
 from kvcore.nats.json_text import loads
-from kvcore.nats.ops import Connect, Op, Ping, Pong, Pub, Sub, Unsub, Violation
+from kvcore.nats.ops import Connect, Ignored, Op, Ping, Pong, Pub, Sub, Unsub, Violation
 
 UNKNOWN_OPERATION = "Unknown Protocol Operation"
 LINE_EXCEEDED = "maximum control line exceeded"
 PAYLOAD_VIOLATION = "Maximum Payload Violation"
 
 _SIZE_DIGITS = 9  # a longer number is refused, as an overflow would be
-_CR, _SPACE = 13, 32
+_CR = 13
 
 # Each verb, and whether a space or tab must follow it.
 _VERBS = (
@@ -42,15 +45,18 @@ _VERBS = (
     (b"CONNECT", False),
     (b"PING", False),
     (b"PONG", False),
-    (b"INFO", True),
+    (b"INFO", False),
     (b"+OK", False),
     (b"-ERR", True),
 )
 _TAKES_NO_ARGUMENT = (b"PING", b"PONG", b"+OK")
 _PUBLISHING = (b"PUB", b"HPUB")
-_PING, _PONG = Ping(), Pong()
+_PING, _PONG, _IGNORED = Ping(), Pong(), Ignored()
 
-# `bytes.split` also splits at two control characters that NATS takes for part of a word.
+_SUBJECTS = rb"[ \t]+([^ \t\r\n]+)[ \t]+(?:([^ \t\r\n]+)[ \t]+)?"
+_PUB = re.compile(rb"PUB" + _SUBJECTS + rb"([0-9]{1,9})[ \t]*\r?\n")
+_HPUB = re.compile(rb"HPUB" + _SUBJECTS + rb"([0-9]{1,9})[ \t]+([0-9]{1,9})[ \t]*\r?\n")
+_BLANKS = re.compile(rb"[ \t]+")
 _WORD = re.compile(rb"[^ \t\r\n]+")
 
 
@@ -76,7 +82,7 @@ class Parser:
         self._held = bytearray()  # the incomplete command at the end of what was fed
         self._wanted = 0  # bytes that `_held` must have before another look is worth it
         self._over = False
-        self.awaits_headers = False  # an HPUB's line was read, its payload is on the way
+        self.awaits_headers = False  # an HPUB's line was read, and no message came of it yet
 
     @property
     def partial(self) -> bytes:
@@ -107,30 +113,25 @@ class Parser:
 
     def _commands(self, data: bytes, ops: list[Op]) -> int:
         """Appends each complete command; returns where the incomplete one begins."""
-        at, find = 0, data.find
-        split = _WORD.findall if b"\x0b" in data or b"\x0c" in data else bytes.split
-        while (end := find(b"\n", at)) >= 0:
-            line = data[at:end]
-            words = split(line)
-            # The usual PUB goes straight on; everything else takes the careful way.
-            if (
-                len(words) < 2
-                or words[0] not in _PUBLISHING
-                or data[at] <= _SPACE
-                or end - at > self._line_max
-            ):
-                verb = _verb(line + b"\n")
+        at = 0
+        while True:
+            # The usual PUB and HPUB go straight on; everything else takes the careful way.
+            found = _PUB.match(data, at) or _HPUB.match(data, at)
+            if found is not None and found.end() - at <= self._line_max:
+                stop = self._publish(found.groups(b""), data, found.end(), ops)
+            else:
+                end = data.find(b"\n", at)
+                verb = _verb(data[at : end + 1]) if end >= 0 else b""
                 end = _argument_end(verb, data, at, end)
                 if end < 0:
                     break
                 line = data[at:end]
-                self._check_length(verb, line.removesuffix(b"\r"))
-                if verb not in _PUBLISHING:
-                    ops.extend(_operation(verb, line))
-                    at = end + 1
-                    continue
-                words = [verb, *split(line[len(verb) :])]
-            stop = self._publish(words, data, end + 1, ops)
+                self._check_length(verb, line)
+                if verb in _PUBLISHING:
+                    stop = self._publish(_publication(verb, line), data, end + 1, ops)
+                else:
+                    ops.append(_operation(verb, line))
+                    stop = end + 1
             if stop < 0:
                 self._wanted -= at
                 return at
@@ -139,13 +140,12 @@ class Parser:
             self._check_begun(data[at:])
         return at
 
-    def _publish(self, words: list[bytes], data: bytes, start: int, ops: list[Op]) -> int:
+    def _publish(self, head: Sequence[bytes], data: bytes, start: int, ops: list[Op]) -> int:
         """One PUB or HPUB whose payload begins at `start`; returns where it ends, or -1."""
-        has_header_verb = words[0] == b"HPUB"
-        count = len(words) - has_header_verb
-        size = _size(words[-1])
-        header_size = _size(words[-2]) if has_header_verb else 0
-        if count not in (3, 4) or not 0 <= header_size <= size:
+        self.awaits_headers = has_header_verb = len(head) == 4
+        size = int(head[-1])
+        header_size = int(head[2]) if has_header_verb else 0
+        if header_size > size:
             raise _ViolationError("")
         if size > self._payload_max:
             raise _ViolationError(PAYLOAD_VIOLATION)
@@ -154,13 +154,13 @@ class Parser:
             if len(data) > stop and (data[stop] != _CR or len(data) > stop + 1):
                 raise _ViolationError(UNKNOWN_OPERATION)
             self._wanted = stop + 1 if len(data) <= stop else stop + 2
-            self.awaits_headers = has_header_verb
             return -1
+        self.awaits_headers = False
         middle = start + header_size
         ops.append(
             Pub(
-                _text(words[1]),
-                _text(words[2]) if count == 4 else "",
+                head[0].decode("utf-8", "surrogateescape"),
+                head[1].decode("utf-8", "surrogateescape"),
                 data[start:middle] if header_size else None,
                 data[middle:stop],
                 has_header_verb,
@@ -172,31 +172,44 @@ class Parser:
         """Refuses an incomplete line as soon as nothing can come of it."""
         verb = _verb(line)
         if verb:
-            self._check_length(verb, line.removesuffix(b"\r"))
+            self._check_length(verb, line)
         elif not any(known.startswith(line.upper()) for known, _ in _VERBS):
             raise _ViolationError(UNKNOWN_OPERATION, of_connect=line[:1] in (b"c", b"C"))
 
     def _check_length(self, verb: bytes, line: bytes) -> None:
-        if verb and len(line) - len(verb) - 1 > self._line_max:
+        if verb and len(line.removesuffix(b"\r")) - len(verb) - 1 > self._line_max:
             raise _ViolationError(LINE_EXCEEDED, of_connect=verb == b"CONNECT")
 
 
-def _operation(verb: bytes, line: bytes) -> tuple[Op, ...]:
-    """What a line other than PUB and HPUB says: nothing, or one operation."""
-    rest = line[len(verb) :]
+def _publication(verb: bytes, line: bytes) -> Sequence[bytes]:
+    """Subject, reply (b"" for none), and one size or two, of a PUB or HPUB in any spelling."""
+    words = _BLANKS.split(_argument(verb, line).strip(b" \t"))
+    sizes_count = 2 if verb == b"HPUB" else 1
+    if len(words) == sizes_count + 1:
+        words.insert(1, b"")
+    if len(words) != sizes_count + 2 or any(_size(word) < 0 for word in words[2:]):
+        raise _ViolationError("")
+    if any(b"\r" in word or b"\n" in word for word in words):
+        raise _ViolationError("")
+    return words
+
+
+def _operation(verb: bytes, line: bytes) -> Op:
+    """What a line other than PUB and HPUB says."""
+    rest = _argument(verb, line)
     match verb:
         case b"PING":
-            return (_PING,)
+            return _PING
         case b"PONG":
-            return (_PONG,)
+            return _PONG
         case b"SUB" | b"UNSUB":
-            return (_subscription(verb, [_text(word) for word in _WORD.findall(rest)]),)
+            return _subscription(verb, [_text(word) for word in _WORD.findall(rest)])
         case b"CONNECT":
-            return (Connect(rest.strip(b" \t\r\n")),)
+            return Connect(rest.strip(b" \t\r\n"))
         case b"+OK":
-            return ()
+            return _IGNORED
         case b"INFO" if _is_object(rest):
-            return ()
+            return _IGNORED
         case b"INFO" | b"-ERR":
             raise _ViolationError("")
         case _:
@@ -222,6 +235,12 @@ def _argument_end(verb: bytes, data: bytes, at: int, end: int) -> int:
     if verb and verb not in _TAKES_NO_ARGUMENT and not data[at + len(verb) : end].strip(b" \t"):
         return data.find(b"\n", end + 1)
     return end
+
+
+def _argument(verb: bytes, line: bytes) -> bytes:
+    """What follows the verb; a carriage return anywhere costs the last byte, as in NATS."""
+    rest = line[len(verb) :]
+    return rest[:-1] if b"\r" in rest else rest
 
 
 def _verb(line: bytes) -> bytes:

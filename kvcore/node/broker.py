@@ -27,7 +27,7 @@ from typing import assert_never
 from kvcore.limits import Nanos
 from kvcore.nats import replies
 from kvcore.nats.headers import encode
-from kvcore.nats.ops import Connect, Op, Ping, Pong, Pub, Sub, Unsub, Violation
+from kvcore.nats.ops import Connect, Ignored, Op, Ping, Pong, Pub, Sub, Unsub, Violation
 from kvcore.nats.parser import Parser
 from kvcore.nats.session import (
     AUTHORIZATION_VIOLATION,
@@ -242,7 +242,10 @@ class Broker:
                 if ended is not None:
                     self._router.interest.remove(ended)
                     self.on_interest(ended.subject)
+            case Ignored():
+                pass
             case Violation(text):
+                self._judge_partial(client)
                 raise ProtocolError(text)
             case never:
                 assert_never(never)

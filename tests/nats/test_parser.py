@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kvcore.nats.ops import Connect, Op, Ping, Pong, Pub, Sub, Unsub, Violation
+from kvcore.nats.ops import Connect, Ignored, Op, Ping, Pong, Pub, Sub, Unsub, Violation
 from kvcore.nats.parser import Parser
 
 UNKNOWN = Violation("Unknown Protocol Operation")
@@ -36,7 +36,6 @@ def ops(*pieces: bytes, max_payload: int = 1024, max_control_line: int = 4096) -
         (b"PUB s 0\r\n\r\n", [Pub("s", "", None, b"")]),
         (b"PUB s 000000002\r\nhi\r\n", [Pub("s", "", None, b"hi")]),
         (b"PUB s 4\r\n\r\n\r\n\r\n", [Pub("s", "", None, b"\r\n\r\n")]),
-        (b"PUB \ns 2\r\nhi\r\n", [Pub("s", "", None, b"hi")]),
         (b"PUB a\x0bb\x0cc 2\r\nhi\r\n", [Pub("a\x0bb\x0cc", "", None, b"hi")]),
         (b"PUB a\xffb 0\r\n\r\n", [Pub("a\udcffb", "", None, b"")]),
         (
@@ -53,8 +52,11 @@ def ops(*pieces: bytes, max_payload: int = 1024, max_control_line: int = 4096) -
         (b"UNSUB 1 7\r\n", [Unsub("1", 7)]),
         (b"UNSUB 1 x\r\n", [Unsub("1", 0)]),
         (b"UNSUB 1 -7\r\n", [Unsub("1", 0)]),
-        (b"+OK\r\n+ok then\n", []),
-        (b'INFO {"x":1}\r\n', []),
+        (b"UNSUB \n1\r\n", [Unsub("1", 0)]),
+        (b"SUB a\r1\r\n", [Sub("a", "", "1")]),
+        (b"UNSUB 3 2\rx\n", [Unsub("3", 2)]),
+        (b"+OK\r\n+ok then\n", [Ignored(), Ignored()]),
+        (b'INFO {"x":1}\r\n', [Ignored()]),
     ],
 )
 def test_each_form_that_a_client_may_use(line: bytes, expected: list[Op]) -> None:
@@ -84,6 +86,10 @@ def test_each_form_that_a_client_may_use(line: bytes, expected: list[Op]) -> Non
         (b"PUB s 2\r\nhi\rX", UNKNOWN),
         (b"PUB s 2\r\nhi!\r\n", UNKNOWN),
         (b"PUB \r\n", MALFORMED),
+        (b"PUB \ns 2\r\nhi\r\n", MALFORMED),
+        (b"PUB a\rb 2\r\nhi\r\n", MALFORMED),
+        (b"PUB a 2\r \r\nhi\r\n", MALFORMED),
+        (b"PUB a 22\r\r\n", MALFORMED),
         (b"PUB s\r\n", MALFORMED),
         (b"PUB a b c 1\r\n", MALFORMED),
         (b"PUB s x\r\n", MALFORMED),
@@ -103,6 +109,7 @@ def test_each_form_that_a_client_may_use(line: bytes, expected: list[Op]) -> Non
         (b"UNSUB \r\n", MALFORMED),
         (b"UNSUB 1 2 3\r\n", MALFORMED),
         (b"INFO {bad\r\n", MALFORMED),
+        (b"INFOx\r\n", MALFORMED),
         (b"-ERR 'no'\r\n", MALFORMED),
         (b"PUB s 1025\r\n", Violation("Maximum Payload Violation")),
         (b"HPUB s 2 1025\r\n", Violation("Maximum Payload Violation")),

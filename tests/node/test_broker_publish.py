@@ -187,7 +187,7 @@ def test_header_block_of_zero_length_makes_a_plain_message() -> None:
     assert talk.say(1, b"SUB a 1\r\nHPUB a r 0 1\r\nx\r\n") == b"MSG a 1 r 1\r\nx\r\n"
 
 
-@pytest.mark.parametrize("rest", [b"xx\r\n", b"x", b""])
+@pytest.mark.parametrize("rest", [b"xx\r\n", b"x", b"", b"xxx\r\n", b"xx\n"])
 def test_hpub_of_a_client_that_declared_no_headers_closes_even_before_its_payload(
     rest: bytes,
 ) -> None:
