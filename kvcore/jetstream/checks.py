@@ -227,8 +227,6 @@ def _check_subjects(config: StreamConfig) -> None:
     for at, subject in enumerate(config.subjects):
         if not subjects.is_valid_subject(subject):
             raise _refused("invalid subject")
-        if subject in config.subjects[:at]:
-            raise _refused("duplicate subjects detected")
         if subject == ">" and not config.no_ack:
             raise _refused("capturing all subjects requires no-ack to be true")
         if subject == ">" and config.num_replicas != 1:
@@ -236,7 +234,7 @@ def _check_subjects(config: StreamConfig) -> None:
         if not config.no_ack:
             _check_reserved(subject)
         for other in config.subjects[at + 1 :]:
-            if other != subject and subjects.overlaps(other, subject):
+            if subjects.overlaps(other, subject):
                 raise _refused(
                     f"subject {quoted(subject, html=False)} overlaps with "
                     f"{quoted(other, html=False)}"

@@ -79,7 +79,7 @@ MIRROR_NAME_INVALID = ApiError(400, 10142, "mirrored stream name is invalid")
 MIRROR_NOT_UPDATABLE = ApiError(400, 10055, "stream mirror configuration can not be updated")
 SOURCE_NAME_INVALID = ApiError(400, 10141, "sourced stream name is invalid")
 PURGE_DENIED = ApiError(500, 10110, "stream purge not permitted")
-DELETE_MISSING = ApiError(500, 10057, "no message found")
+DELETE_OUTSIDE = ApiError(500, 10057, "no message found")
 DELETE_DENIED = ApiError(500, 10057, "message delete not permitted")
 
 # Messages.
@@ -141,3 +141,8 @@ def no_placement(tags: tuple[str, ...] = ()) -> ApiError:
     listed = " ".join(f"'{tag}'" for tag in tags)
     suffix = f", tags not matched [{listed}]" if tags else ""
     return ApiError(400, 10005, f"no suitable peers for placement{suffix}")
+
+
+def sequence_not_found(sequence: int) -> ApiError:
+    """A message delete that named a sequence whose message is gone."""
+    return ApiError(400, 10043, f"sequence {sequence} not found")

@@ -120,4 +120,3 @@ class MetaOutcome:
     time: Nanos
     result: StreamCreated | StreamUpdated | StreamDeleted | Refused
     kind: str  # which command it was: its class name
-    kind: str  # which command it was: its class name

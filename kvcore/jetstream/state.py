@@ -66,6 +66,11 @@ class StreamState:
         records: Records,
         budget: Budget | None = None,
     ) -> None:
+        state_key = keys.state(gid)
+        stored = records.get(state_key + b"c")
+        if stored is not None:
+            created, encoded = decode_stamped(stored)
+            config = decode_config(encoded)
         self.gid = gid
         self.config = config
         self.created = created
@@ -78,10 +83,10 @@ class StreamState:
         self._recent = RecentIds(gid, records)
         self._expiry = Expiry()
         self._age_from = 0  # every message below this is exempt from max_age
-        self._state_key = keys.state(gid)
-        state = records.get(self._state_key)
+        self._state_key = state_key
+        state = records.get(state_key)
         if state is None:
-            if config.first_seq > 1:
+            if config.first_seq:
                 self._messages.skip_to(config.first_seq)
             self._save_config()
             self._save(0)
@@ -90,10 +95,6 @@ class StreamState:
         self._budget.used += self._messages.bytes
 
     def _restore(self, state: StreamRecord) -> None:
-        stored = self._records.get(self._state_key + b"c")
-        assert stored is not None, "a stream's configuration is written with its first state"
-        self.created, config = decode_stamped(stored)
-        self.config = decode_config(config)
         for seq, record in self._messages.restore():
             if b"\r\nNats-TTL:" in record:
                 message = decode_message(seq, record)

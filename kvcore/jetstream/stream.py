@@ -72,6 +72,7 @@ class Stream(StreamState):
     def apply(self, command: StreamCommand, index: int) -> Outcome:
         """Carry out one command of the log; `index` is its place there."""
         self._time = max(self._time, command.time)
+        self._recent.forget_before(self._time - self.config.duplicate_window)
         before = self._messages.bytes
         match command:
             case Publish():
@@ -105,7 +106,7 @@ class Stream(StreamState):
         msg_id = ""
         if headers:
             msg_id = conditions.text(headers.get(conditions.MSG_ID, b""))
-            if msg_id and (known := self._recently(msg_id)):
+            if msg_id and (known := self._recent.find(msg_id)):
                 ack = b'%b%d,"duplicate": true}' % (self._ack_prefix, known)
                 return self._acked(command, ack)
         refusal = publish.after_duplicate(self, headers)
@@ -181,10 +182,6 @@ class Stream(StreamState):
         outcome.removed = self._roll_up(headers.get(conditions.ROLLUP, b""), command.subject, seq)
         return outcome
 
-    def _recently(self, msg_id: str) -> int:
-        self._recent.forget_before(self._time - self.config.duplicate_window)
-        return self._recent.find(msg_id)
-
     def _note_id(self, msg_id: str, seq: int) -> None:
         self.last_msg_id = msg_id
         if msg_id and self.config.duplicate_window:
@@ -255,17 +252,24 @@ class Stream(StreamState):
         if self.config.deny_delete:
             return self._result(command, Refused(errors.DELETE_DENIED))
         if command.seq not in self._messages:
-            return self._result(command, Refused(errors.DELETE_MISSING))
+            inside = 0 < self.first_seq <= command.seq <= self.last_seq
+            if self.config.storage == "file" and not inside:
+                return self._result(command, Refused(errors.DELETE_OUTSIDE))
+            return self._result(command, Refused(errors.sequence_not_found(command.seq)))
         self._messages.remove(command.seq)
         outcome = self._result(command, Deleted(command.seq))
         outcome.removed = self._forget([command.seq])
         return outcome
 
     def _update(self, command: UpdateConfig) -> Outcome:
+        before = self.config.retention
         self.config = decode_config(command.config_json)
         self._save_config()
+        removed = self._forget(retention.enforce_all(self.config, self._messages))
+        if self.config.retention == "interest" != before:
+            removed += self._drop_unwanted()
         outcome = self._result(command, Updated())
-        outcome.removed = self._forget(retention.enforce_all(self.config, self._messages))
+        outcome.removed = removed
         return outcome
 
     def _create_consumer(self, command: CreateConsumer) -> Outcome:
