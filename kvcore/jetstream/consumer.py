@@ -225,6 +225,8 @@ class Consumer:
                 old = stream.last_per_subject(filters, last_seq)[-1:]
             case _:
                 return stream.sequences(filters, first)
+        if stream.last_seq == last_seq:
+            return old
         return old + stream.sequences(filters, last_seq + 1)
 
     def _deliver(self, out: list[Delivery], budget: int) -> None:
