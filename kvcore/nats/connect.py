@@ -3,7 +3,8 @@
 A client opens with one JSON object. Every field may be missing, and the defaults favour a
 human at a terminal: `CONNECT {}` asks for a `+OK` after each command (`verbose`) and for a
 sharp eye on subjects (`pedantic`). Libraries switch both off. A second CONNECT amends the
-first: fields that it doesn't name stay as they were.
+first: fields that it doesn't name stay as they were, but the subscriptions made since then
+end (as in nats-server; no library does it).
 
 Field names are compared without regard to case, null is no answer, and a field of the
 wrong type spoils the whole object, whether we use the field or not: a client that writes

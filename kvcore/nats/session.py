@@ -173,11 +173,11 @@ class Session:
 
     def subscribe(self, op: Sub) -> Subscription | None:
         """SUB; None if the subject is refused or the sid is taken, which is no error."""
-        if not is_well_formed(op.subject):
-            self.say(replies.err(INVALID_SUBJECT))
-            return None
         new = None
         if op.sid not in self.subscriptions:
+            if not is_well_formed(op.subject):
+                self.say(replies.err(INVALID_SUBJECT))
+                return None
             new = self.subscriptions[op.sid] = Subscription(self, op)
         self.acknowledge()
         return new
@@ -191,6 +191,12 @@ class Session:
                 del self.subscriptions[op.sid]
         self.acknowledge()
         return sub if sub is not None and not sub.max else None
+
+    def take_subscriptions(self) -> list[Subscription]:
+        """All of them, which end here: the connection does, or it says CONNECT anew."""
+        ended = list(self.subscriptions.values())
+        self.subscriptions.clear()
+        return ended
 
     def end(self) -> None:
         """Nothing is read from it any more."""

@@ -240,8 +240,7 @@ class Broker:
             case Unsub():
                 ended = session.unsubscribe(op)
                 if ended is not None:
-                    self._router.interest.remove(ended)
-                    self.on_interest(ended.subject)
+                    self._forget([ended])
             case Ignored():
                 pass
             case Violation(text):
@@ -251,10 +250,12 @@ class Broker:
                 assert_never(never)
 
     def _connect(self, client: Client, options: bytes) -> None:
-        was_guarded = client.is_guarded
+        before = client.session.state
         client.session.connect(options)
-        if was_guarded:
+        if before is State.GUARDED:
             self._keepalive.admitted(client, self._now)
+        elif before is not State.GREETED:
+            self._forget(client.session.take_subscriptions())
         said = client.session.options
         self._tell("client-connect", conn=client.conn, name=said.name, lang=said.lang)
 
@@ -300,8 +301,7 @@ class Broker:
     def _spent(self, sub: Subscription) -> None:
         """It has had as many messages as it asked for."""
         del sub.session.subscriptions[sub.sid]
-        self._router.interest.remove(sub)
-        self.on_interest(sub.subject)
+        self._forget([sub])
 
     def _overrun(self, session: Session) -> None:
         """One turn gave it more than it may have unread: it hears no more of it."""
@@ -328,11 +328,12 @@ class Broker:
         elif session.out:
             session.out.clear()
             self._dirty.remove(session)
-        ended = list(session.subscriptions.values())
-        session.subscriptions.clear()
+        self._tell("client-closed", conn=client.conn, reason=reason)
+        self._forget(session.take_subscriptions())
+
+    def _forget(self, ended: list[Subscription]) -> None:
         for sub in ended:
             self._router.interest.remove(sub)
-        self._tell("client-closed", conn=client.conn, reason=reason)
         for sub in ended:
             self.on_interest(sub.subject)
 

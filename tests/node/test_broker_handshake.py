@@ -105,6 +105,14 @@ def test_repeated_connect_amends_the_first() -> None:
     assert talk.broker.clients[1].session.options.headers
 
 
+def test_repeated_connect_ends_subscriptions_and_the_first_keeps_earlier_ones() -> None:
+    talk = Conversation()
+    talk.connect(1, b"SUB a 1\r\n" + QUIET)
+    assert talk.say(1, b"PUB a 0\r\n\r\n") == b"MSG a 1 0\r\n\r\n"
+    assert talk.say(1, QUIET + b"PUB a 0\r\n\r\n") == b""
+    assert talk.say(1, b"SUB a 1\r\nPUB a 0\r\n\r\n") == b"MSG a 1 0\r\n\r\n"
+
+
 def test_second_info_follows_the_first_pong_when_the_client_speaks_protocol_1() -> None:
     talk = Conversation()
     answer = talk.connect(1, b"PING\r\n" + FULL + b"PING\r\nPING\r\n").split(b"\r\n")

@@ -71,7 +71,7 @@ def test_empty_token_reaches_nobody(subject: bytes) -> None:
 def test_second_subscription_under_a_sid_is_ignored() -> None:
     talk = Conversation()
     talk.connect(1, b'CONNECT {"pedantic":false}\r\n')
-    assert talk.say(1, b"SUB a 1\r\nSUB b 1\r\n") == b"+OK\r\n+OK\r\n"
+    assert talk.say(1, b"SUB a 1\r\nSUB b 1\r\nSUB c..d 1\r\n") == b"+OK\r\n+OK\r\n+OK\r\n"
     assert talk.say(1, b"PUB b 0\r\n\r\n") == b"+OK\r\n"
     assert talk.say(1, b"UNSUB 1\r\nSUB b 1\r\nPUB b 0\r\n\r\n").endswith(b"MSG b 1 0\r\n\r\n")
 
