@@ -2,14 +2,16 @@
 
 A server never changes a stream; it proposes a command, and every replica that applies the
 log comes to the same state. So a command carries everything that the decision needs: the
-time that the leader read from its clock, and the subject that the answer goes to. Expiry is
-a command as well, since a clock is not replicated but a log entry is.
+time that the leader read from its clock, whether its server had room, and the subject that
+the answer goes to. Expiry is a command as well, since a clock is not replicated but a log
+entry is.
 
 Each command is one letter and its fields, big-endian; text is UTF-8 with whatever bytes a
 client sent kept as they were (`surrogateescape`):
 
     P  time u64, subject length u16, reply length u16, header length u32 | subject, reply,
        header, payload                                      (a message, the hot path)
+    p  the same, for a message that came when the server was full
     others  a letter, then each field in turn: u64 for a number, u32 length and bytes for text
 
 Left out: versions of a command. A new form gets a new letter, so old logs stay readable.
@@ -25,13 +27,15 @@ from kvcore.limits import Nanos
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """A message for the stream; `header` is the whole block or None."""
+    """A message for the stream; `header` is the whole block or None. `is_full` says that
+    the leader's server had no room left: a fact of one server, so the leader stamps it."""
 
     subject: str
     reply: str
     header: bytes | None
     payload: bytes
     time: Nanos
+    is_full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +97,12 @@ class DeleteConsumer:
 
 @dataclass(frozen=True, slots=True)
 class CreateStream:
-    """Assign a new stream."""
+    """Assign a new stream. `over_quota` is stamped by the leader (`Meta.stamped`)."""
 
     config_json: bytes
     reply: str
     time: Nanos
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class UpdateStream:
     config_json: bytes
     reply: str
     time: Nanos
+    over_quota: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +159,10 @@ def encode(command: Command) -> bytes:
         subject = command.subject.encode("utf-8", "surrogateescape")
         reply = command.reply.encode("utf-8", "surrogateescape")
         header = command.header or b""
+        letter = b"p" if command.is_full else b"P"
         return b"".join(
             (
-                _PUBLISH.pack(b"P", command.time, len(subject), len(reply), len(header)),
+                _PUBLISH.pack(letter, command.time, len(subject), len(reply), len(header)),
                 subject,
                 reply,
                 header,
@@ -177,7 +184,7 @@ def decode(data: bytes) -> Command:
     """The command that `encode` wrote; raises `CodecError` for anything else."""
     letter = data[:1]
     try:
-        if letter == b"P":
+        if letter in (b"P", b"p"):
             return _decode_publish(data)
         kind = _LETTERS.get(letter)
         if kind is None:
@@ -204,7 +211,7 @@ def decode_meta(data: bytes) -> MetaCommand:
 
 
 def _decode_publish(data: bytes) -> Publish:
-    _letter, time, subject_length, reply_length, header_length = _PUBLISH.unpack_from(data)
+    letter, time, subject_length, reply_length, header_length = _PUBLISH.unpack_from(data)
     start = _PUBLISH.size
     reply_at = start + subject_length
     header_at = reply_at + reply_length
@@ -217,6 +224,7 @@ def _decode_publish(data: bytes) -> Publish:
         data[header_at:payload_at] or None,
         data[payload_at:],
         time,
+        letter == b"p",
     )
 
 

@@ -65,7 +65,6 @@ STREAM_NAME_IN_USE = ApiError(
 )
 STREAM_MISMATCH = ApiError(400, 10056, "stream name in subject does not match request")
 STREAM_NAME_SEPARATORS = ApiError(400, 10128, "Stream name can not contain path separators")
-STREAMS_FULL = ApiError(400, 10027, "maximum number of streams reached")
 SUBJECTS_OVERLAP = ApiError(400, 10065, "subjects overlap with an existing stream")
 STREAM_SEALED = ApiError(400, 10109, "invalid operation on sealed stream")
 REPLICAS_NEGATIVE = ApiError(400, 10133, "replicas count cannot be negative")

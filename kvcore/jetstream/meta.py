@@ -16,7 +16,7 @@ the `UpdateConfig` again.
 Left out: where a stream's replicas are. One server has them all.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from struct import Struct
 from typing import assert_never
 
@@ -46,7 +46,6 @@ FIRST_STREAM_GID = keys.META_GID + 1
 class Quota:
     """What a server grants its streams in sum; -1 is no bound. `max_bytes` is reserved."""
 
-    max_streams: int = -1
     memory_bytes: int = -1
     file_bytes: int = -1
 
@@ -101,7 +100,7 @@ class Meta:
         refusal = checks.unsupported(config)
         if refusal is None and existing is not None:
             refusal = errors.STREAM_NAME_IN_USE
-        refusal = refusal or self._clash(config) or self._over_quota(config)
+        refusal = refusal or self._clash(config) or _over_quota(command, config)
         if refusal is not None:
             return Refused(refusal)
         assignment = StreamAssignment(FIRST_STREAM_GID + index, config, self._time)
@@ -116,7 +115,7 @@ class Meta:
         found = checks.updated(existing.config, config)
         if isinstance(found, ApiError):
             return Refused(found)
-        refusal = checks.unsupported(found) or self._clash(found) or self._over_quota(found)
+        refusal = checks.unsupported(found) or self._clash(found) or _over_quota(command, found)
         if refusal is not None:
             return Refused(refusal)
         assignment = StreamAssignment(existing.gid, found, existing.created)
@@ -141,16 +140,29 @@ class Meta:
                 return errors.SUBJECTS_OVERLAP
         return None
 
-    def _over_quota(self, config: StreamConfig) -> ApiError | None:
-        others = [a.config for name, a in self.streams.items() if name != config.name]
-        if 0 <= self._quota.max_streams <= len(others):
-            return errors.STREAMS_FULL
+    def stamped(self, command: MetaCommand) -> MetaCommand:
+        """The command with this server's word on its quota, for the leader to propose.
+
+        A quota is a fact of one server and may change at a restart, so apply takes the
+        leader's word from the log. Creations of one turn don't see each other.
+        """
+        if isinstance(command, DeleteStream):
+            return command
+        try:
+            config = from_json(command.config_json)
+        except ConfigError:
+            return command  # apply refuses it in the right words
+        return replace(command, over_quota=self._is_over_quota(config))
+
+    def _is_over_quota(self, config: StreamConfig) -> bool:
         in_file = config.storage == "file"
         limit = self._quota.file_bytes if in_file else self._quota.memory_bytes
-        reserved = sum(max(c.max_bytes, 0) for c in others if c.storage == config.storage)
-        if 0 <= limit < reserved + max(config.max_bytes, 0):
-            return errors.STORAGE_EXCEEDED if in_file else errors.MEMORY_EXCEEDED
-        return None
+        reserved = sum(
+            max(other.config.max_bytes, 0)
+            for name, other in self.streams.items()
+            if name != config.name and other.config.storage == config.storage
+        )
+        return 0 <= limit < reserved + max(config.max_bytes, 0)
 
     def _assign(self, assignment: StreamAssignment) -> None:
         name = assignment.config.name
@@ -160,3 +172,9 @@ class Meta:
 
     def _save(self, index: int) -> None:
         self._records.put(keys.state(keys.META_GID), _STATE.pack(index, self._time))
+
+
+def _over_quota(command: CreateStream | UpdateStream, config: StreamConfig) -> ApiError | None:
+    if not command.over_quota:
+        return None
+    return errors.STORAGE_EXCEEDED if config.storage == "file" else errors.MEMORY_EXCEEDED

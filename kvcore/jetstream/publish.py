@@ -73,7 +73,7 @@ def _expectations(state: StreamState, subject: str, headers: Headers) -> ApiErro
     return None
 
 
-def after_duplicate(state: StreamState, headers: Headers) -> ApiError | None:
+def after_duplicate(state: StreamState, command: Publish, headers: Headers) -> ApiError | None:
     """The checks that come after it, up to the server's resources."""
     config = state.config
     if (value := headers.get(conditions.EXPECTED_LAST_MSG_ID)) and text(value) != state.last_msg_id:
@@ -83,4 +83,4 @@ def after_duplicate(state: StreamState, headers: Headers) -> ApiError | None:
             return errors.ROLLUP_DENIED
         if value.lower() not in (b"sub", b"all"):
             return errors.rollup_invalid(text(value.lower()))
-    return None if state.has_room() else errors.INSUFFICIENT_RESOURCES
+    return errors.INSUFFICIENT_RESOURCES if command.is_full else None

@@ -213,7 +213,8 @@ class StreamState:
         return self._messages.seq_at_time(time)
 
     def has_room(self) -> bool:
-        """Whether the server has bytes left for streams of this kind."""
+        """Whether the server has bytes left for streams of this kind: what a leader stamps
+        into `Publish.is_full`. Apply never asks, or a restart might refuse what it stored."""
         return self._budget.has_room()
 
     def release(self) -> None:

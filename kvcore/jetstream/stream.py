@@ -109,7 +109,7 @@ class Stream(StreamState):
             if msg_id and (known := self._recent.find(msg_id)):
                 ack = b'%b%d,"duplicate": true}' % (self._ack_prefix, known)
                 return self._acked(command, ack)
-        refusal = publish.after_duplicate(self, headers)
+        refusal = publish.after_duplicate(self, command, headers)
         if refusal is not None:
             return self._refused_publish(command, refusal)
         if self.config.retention == "interest" and not self._is_wanted(command.subject):

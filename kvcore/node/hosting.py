@@ -101,7 +101,12 @@ class Host:
     def _on_publish(self, message: Message) -> None:
         self.group.propose(
             Publish(
-                message.subject, message.reply, message.header, message.payload, self._clock.now
+                message.subject,
+                message.reply,
+                message.header,
+                message.payload,
+                self._clock.now,
+                not self.stream.has_room(),
             )
         )
         self._touch(self)

@@ -177,6 +177,16 @@ class Node:
         return self._meta_group.term
 
     @property
+    def log_end(self) -> int:
+        """Entries in all logs of this server since it was made, trimmed ones included."""
+        return self._meta_group.last_index + sum(h.group.last_index for h in self._hosts)
+
+    @property
+    def committed(self) -> int:
+        """How many of them are committed and applied."""
+        return self._meta_group.applied + sum(h.group.applied for h in self._hosts)
+
+    @property
     def connections(self) -> int:
         """How many clients are connected."""
         return len(self._broker.clients)
@@ -249,7 +259,7 @@ class Node:
                 case Answers():
                     self._answers.append(action)
                 case ProposeMeta(command):
-                    self._meta_group.propose(command)
+                    self._meta_group.propose(self._meta.stamped(command))
                     self._meta_touched = True
                 case ProposeStream(name, command):
                     host = self._hosts.get(name)

@@ -225,6 +225,12 @@ def test_a_server_without_room_refuses():
     assert rig.put("s.b")["seq"] == 2
 
 
+def test_a_smaller_server_does_not_undo_what_the_log_says():
+    rig = Rig(budget=Budget(limit=0))
+    rig.stream.apply(Publish("s.a", "", None, b"x", START), 1)
+    assert rig.stream.apply(Publish("s.a", "", None, b"x", START), 2).stored == 2
+
+
 def test_only_the_first_failing_check_is_told():
     """Each header adds a failure that is judged before all those already there."""
     sealed = Rig(max_msg_size=200)

@@ -56,7 +56,9 @@ class Rig:
         return self.last
 
     def put(self, subject: str, payload: bytes = b"v", headers: dict[str, str] | None = None):
-        command = Publish(subject, "inbox", header_block(headers or {}), payload, self.now)
+        block = header_block(headers or {})
+        is_full = not self.stream.has_room()
+        command = Publish(subject, "inbox", block, payload, self.now, is_full)
         return json.loads(self.apply(command).payload)
 
     def error(self, subject: str, headers: dict[str, str] | None = None, payload: bytes = b"v"):
