@@ -23,6 +23,14 @@ _HOME = {
     "progress": "kvcore.lab.table",
     "show_source": "kvcore.lab.source",
     "show": "kvcore.viz.figure",
+    "log_strip": "kvcore.viz.logstrip",
+    "log_slider": "kvcore.viz.slider",
+    "three_lanes": "kvcore.viz.lanes",
+    "Lane": "kvcore.viz.lanes",
+    "bytes_view": "kvcore.viz.bytesview",
+    "server_cards": "kvcore.lab.pictures",
+    "bucket_log": "kvcore.lab.pictures",
+    "fault_buttons": "kvcore.lab.panel",
 }
 
 __all__ = list(_HOME)
