@@ -107,6 +107,7 @@ class Driver:
         self._recorder = recorder
         self._disk = Disk(loop, stores["file"].sync, self._synced, self.fail)
         self._transports: dict[int, asyncio.Transport] = {}
+        self._graces: dict[int, asyncio.TimerHandle] = {}  # sockets that still send their last
         self._sockets = 0
         self._made = 0
         self._scheduled = False
@@ -118,6 +119,7 @@ class Driver:
         self._dirty = False
         self._paused = False
         self._ended = False
+        self._resting: asyncio.Future[None] | None = None
         self.slow_consumers = 0
         self._schedule()
         if sync == "interval":
@@ -145,6 +147,8 @@ class Driver:
     def closed(self, conn: int, reason: str) -> None:
         """The client's socket is gone, whoever closed it."""
         self._sockets -= 1
+        if (grace := self._graces.pop(conn, None)) is not None:
+            grace.cancel()
         self._forget(conn, reason)
 
     def _forget(self, conn: int, reason: str) -> None:
@@ -196,6 +200,9 @@ class Driver:
         self._scheduled = False
         self._hold_back()
         self._set_timer()
+        if self._resting is not None and self._asked == self._answered:
+            self._resting.set_result(None)
+            self._resting = None
 
     def _flush(self) -> int | None:
         """Carry out one `Effects`; its sync ticket, if it has one."""
@@ -211,7 +218,7 @@ class Driver:
         for conn in effects.closes:
             transport = self._transports.pop(conn, None)
             if transport is not None:
-                self._close(transport)
+                self._close(conn, transport)
         return effects.sync
 
     def _send(self, conn: int, transport: asyncio.Transport, data: bytes) -> None:
@@ -220,13 +227,14 @@ class Driver:
             return
         self.slow_consumers += 1
         transport.write(SLOW_CONSUMER)
-        self._close(transport)
+        self._close(conn, transport)
         self._loop.call_soon(self._forget, conn, "Slow Consumer")
 
-    def _close(self, transport: asyncio.Transport) -> None:
+    def _close(self, conn: int, transport: asyncio.Transport) -> None:
         """Close once all is sent, or when the peer has not read it for too long."""
         transport.close()
-        self._loop.call_later(limits.CLOSE_GRACE_NS / SECOND_NS, transport.abort)
+        grace = limits.CLOSE_GRACE_NS / SECOND_NS
+        self._graces[conn] = self._loop.call_later(grace, transport.abort)
 
     def _set_timer(self) -> None:
         at = self._core.deadline()
@@ -287,7 +295,15 @@ class Driver:
         self._ended = True
         for transport in self._transports.values():
             transport.abort()
+        if self._resting is not None:
+            self._resting.cancel()
         self._report_failure(reason)
+
+    async def settled(self) -> None:
+        """Wait until nothing waits for the disk: at a start, until the server may answer."""
+        self._resting = self._loop.create_future()
+        self._schedule()
+        await self._resting
 
     def finish(self) -> None:
         """Sync what was written, answer those who waited for it, close every client."""

@@ -53,11 +53,17 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
         # uvloop's transports do what asyncio.Transport says without being one
-        self._conn = self._driver.connected(cast(asyncio.Transport, transport))
+        self._transport = cast(asyncio.Transport, transport)
+        self._conn = self._driver.connected(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Bytes, in pieces of any size."""
         self._driver.data(self._conn, data)
+
+    def eof_received(self) -> bool:
+        """The client will say no more: close, but after what this turn has for it."""
+        asyncio.get_running_loop().call_soon(self._transport.close)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is closed, by whichever side."""

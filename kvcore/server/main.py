@@ -113,6 +113,8 @@ class Server:
             self._start()
             self._loop.run_forever()
             self._end()
+        except asyncio.CancelledError:
+            pass  # the store failed before the first turn was over; that was said already
         except (ListenError, StorageError, ProcessError, OSError) as error:
             self._fail(str(error))
         finally:
@@ -219,6 +221,7 @@ class Server:
     async def _listen(self, listener: socket.socket, driver: Driver) -> asyncio.Server:
         if self._settings.parent_fd >= 0:
             process.follow_parent(self._loop, self._settings.parent_fd, self._parent_gone)
+        await driver.settled()
         return await self._loop.create_server(lambda: Connection(driver), sock=listener)
 
     def _write_files(self, config: NodeConfig) -> None:
