@@ -102,6 +102,7 @@ HARMLESS: dict[tuple[str, str], str] = {
     ("nats.aio.subscription", "uuid4"): "names an entry of a dict that nobody sees",
     ("nats.aio.msg", "datetime"): "only converts times that the server sent",
     ("nats.js.api", "datetime"): "only converts times that the server sent",
+    ("nats.js.object_store", "timezone"): "a constant",
 }
 
 

@@ -75,9 +75,12 @@ def run(
                 except asyncio.CancelledError:
                     break
                 except (SimulationStalled, KeyboardInterrupt) as error:
-                    if main.done():
-                        raise
-                    cancel(error)
+                    if not main.done():
+                        cancel(error)
+                    elif isinstance(error, KeyboardInterrupt):
+                        raise  # it came out of the statement itself
+                    else:
+                        return main.result()  # type: ignore[no-any-return]  # done in time after all
     finally:
         loop.stop_watch()
         loop.waits_for = str

@@ -1,11 +1,10 @@
 """A whole world in one process: servers, disks, links and clients on one virtual clock.
 
-    world = World(seed=7)
     async def main():
         client = await world.connect()          # nats-py's own client
         ...
-    world.run(main())
-    world.close()
+    with World(seed=7) as world:
+        world.run(main())
 
 Everything that happens is decided by the seed and by the code that is run: delays, sync
 times, what a power cut leaves on a disk, the names that clients make up. So two runs give
@@ -21,7 +20,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import nats
 from nats.aio.client import Client
@@ -101,6 +100,12 @@ class World:
     def __repr__(self) -> str:
         state = ", ".join(f"{name} {host.state.value}" for name, host in self.hosts.items())
         return f"World(seed={self.seed}: {'closed' if self.closed else state})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
     # Running code in it.
 
