@@ -166,18 +166,20 @@ class Raft:
 
     def ready(self) -> Ready | None:
         """What has to be written and applied now, None if nothing. Each thing is said once."""
-        state = self.state
-        last = state.last_index
+        state, last = self._state, self.last_index
         if state.hard_handed and state.handed == last and state.delivered == state.commit:
             return None
-        ready = Ready(
+        log = state.log + tuple(self._proposed)
+        self._proposed = []
+        self._state = after = replace(
+            state, log=log, hard_handed=True, handed=last, delivered=state.commit
+        )
+        return Ready(
             role=state.role,
             hard=None if state.hard_handed else state.hard,
-            entries=state.entries(state.handed, last),
-            committed=state.entries(state.delivered, state.commit),
+            entries=after.entries(state.handed, last),
+            committed=after.entries(state.delivered, state.commit),
         )
-        self._state = replace(state, hard_handed=True, handed=last, delivered=state.commit)
-        return ready
 
     def on_persisted(self, upto: int) -> None:
         """Entries up to this index are durable, and the term and vote given out with them."""

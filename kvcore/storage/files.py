@@ -124,7 +124,7 @@ class OsFileSystem:
 
     def lock(self) -> None:
         """Hold the lock file until `close`; the system lets go of it when we die."""
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+        flags = os.O_RDWR | os.O_CREAT
         if not HAS_FLOCK:
             flags |= os.O_EXCL
         try:
@@ -168,14 +168,8 @@ class OsFileSystem:
         (self._directory / name).unlink()
 
     def sync_directory(self) -> None:
-        """Where the platform can; Windows orders names by itself."""
-        if os.name == "nt":
-            return
-        fd = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        """The directory's own sync, apart from that of any file in it."""
+        _sync_names(self._directory)
 
     def close(self) -> None:
         """Let go of the lock. Closing twice is allowed."""
@@ -193,14 +187,31 @@ class OsFileSystem:
                 f"the store directory {directory} is a symbolic link; name what it points to"
             )
         try:
-            directory.parent.mkdir(parents=True, exist_ok=True)
-            directory.mkdir(mode=0o700, exist_ok=True)
+            _make(directory)
         except OSError as error:
             raise StorageError(
                 f"can't make the store directory {directory}: {error.strerror}"
             ) from error
 
     def _open(self, name: str, more: int) -> OsFile:
-        flags = os.O_WRONLY | os.O_APPEND | more
-        flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        flags = os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | more
         return OsFile(os.open(self.path(name), flags, 0o600))
+
+
+def _make(directory: Path) -> None:
+    """Make a directory and what it stands in; each new name is durable."""
+    if not directory.is_dir():
+        _make(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        _sync_names(directory.parent)
+
+
+def _sync_names(directory: Path) -> None:
+    """Sync a directory where the platform can; Windows orders names by itself."""
+    if os.name == "nt":
+        return
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
