@@ -124,7 +124,15 @@ class SimulatedDisk:
         """An existing file, cut; the cut is durable with the file's next sync."""
         node = self._node(name)
         del node.cache[length:]
+        node.lost = (min(node.lost[0], length), min(node.lost[1], length))
         return DiskFile(self, node)
+
+    def rewrite(self, name: str, start: int, data: bytes) -> None:
+        """The bytes are in the cache's list of what to write again."""
+        node = self._node(name)
+        assert node.cache[start : start + len(data)] == data, "a rewrite changes nothing"
+        if start <= node.lost[0] and node.lost[1] <= start + len(data):
+            node.lost = (0, 0)
 
     def rename(self, old: str, new: str) -> None:
         """Both names change together, durably or not."""

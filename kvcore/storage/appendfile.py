@@ -238,14 +238,10 @@ class AppendFile:
                 raise StorageError(f"{missing} is missing: restore the store from a copy")
         if bases:
             self._read_base(first)
-        end = 0
+        promised = end = 0
         for generation in current:
-            end = self._read_log(generation)
-        if end:
-            log = self._fs.append(log_name(self._generation), end)
-            self._size = self._synced = end
-        else:
-            log = self._new_log()
+            promised, end = self._read_log(generation)
+        log = self._reopen_log(promised, end) if end else self._new_log()
         log.sync()
         self._synced = self._size
         obsolete = [log_name(generation) for generation in logs if generation < first]
@@ -271,8 +267,20 @@ class AppendFile:
         self._older.append(name)
         self._older_bytes += len(data)
 
-    def _read_log(self, generation: int) -> int:
-        """Apply a log; return where its good bytes end, 0 if not even its header is good."""
+    def _reopen_log(self, promised: int, end: int) -> File:
+        """The last log without its torn end, if it has one.
+
+        Bytes that nobody promised may be in the cache only, from a sync that failed before
+        the last process died, and the next sync would skip them. Written again they count.
+        """
+        name = log_name(self._generation)
+        log = self._fs.append(name, end)
+        self._fs.rewrite(name, promised, self._fs.read(name)[promised:])
+        self._size = end
+        return log
+
+    def _read_log(self, generation: int) -> tuple[int, int]:
+        """Apply a log; return how many bytes were promised, and where the good ones end."""
         name, last = log_name(generation), generation == self._generation
         data = self._fs.read(name)
         reader = RecordReader(self._fs.path(name), data, torn_allowed=last)
@@ -291,7 +299,7 @@ class AppendFile:
         if not last:
             self._older.append(name)
             self._older_bytes += len(data)
-        return reader.end
+        return reader.promised, reader.end
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -65,6 +65,9 @@ class FileSystem(Protocol):
     def append(self, name: str, length: int) -> File:
         """An existing file, cut to `length` bytes, to append to."""
 
+    def rewrite(self, name: str, start: int, data: bytes) -> None:
+        """Write bytes over the same bytes, so that the next sync covers them for certain."""
+
     def rename(self, old: str, new: str) -> None:
         """Give a file another name, at once, in place of any file of that name."""
 
@@ -158,6 +161,12 @@ class OsFileSystem:
         """An existing file without what follows `length`."""
         os.truncate(self.path(name), length)
         return self._open(name, 0)
+
+    def rewrite(self, name: str, start: int, data: bytes) -> None:
+        """In place: a crash in between changes nothing, since the bytes are the same."""
+        with (self._directory / name).open("r+b") as file:
+            file.seek(start)
+            file.write(data)
 
     def rename(self, old: str, new: str) -> None:
         """Atomic within a directory."""

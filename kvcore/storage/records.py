@@ -107,7 +107,8 @@ class FileHeader:
 
 
 class RecordReader:
-    """Reads one file. After iteration `end` is where the good bytes end.
+    """Reads one file. After iteration `end` is where the good bytes end, and `promised` how
+    many of them a record says were durable.
 
     `path` is for messages. `torn_allowed` is true for the last file only: in every other
     all bytes were synced, so the first bad one is an error.
@@ -116,6 +117,7 @@ class RecordReader:
     def __init__(self, path: str, data: bytes, *, torn_allowed: bool) -> None:
         self.path = path
         self.end = 0
+        self.promised = 0
         self._data = data
         self._torn_allowed = torn_allowed
 
@@ -145,7 +147,7 @@ class RecordReader:
             head = self._head(at)
             if head is None:
                 return self._judge(at, at + 1)
-            length, found, _, checksum = head
+            length, found, synced, checksum = head
             body = data[at + HEADER_BYTES : at + HEADER_BYTES + length]
             if len(body) < length or crc32(body) != checksum:
                 return self._judge(at, at + HEADER_BYTES + length)
@@ -157,6 +159,7 @@ class RecordReader:
                 raise self.damage(at, f"record {found} stands where {number} belongs")
             yield batch
             number += 1
+            self.promised = max(self.promised, synced)
             self.end = at + HEADER_BYTES + length
         return None
 

@@ -162,6 +162,24 @@ def test_the_operating_systems_errors_stop_the_store(tmp_path, monkeypatch, func
     store.close()
 
 
+def test_bytes_of_a_failed_sync_that_a_restart_still_reads_are_written_again():
+    """They are in the cache, clean, and not on the platter: a plain sync would skip them."""
+    disk = SimulatedDisk(Random(1))
+    store = AppendFile(disk)
+    store.write(Batch([(b"safe", b"1")]))
+    store.sync()
+    store.write(Batch([(b"doubtful", b"2")]))
+    disk.fail("sync", BROKEN)
+    with pytest.raises(StorageError):
+        store.sync()
+    store.close()  # the process ends; the power stays on
+    store = AppendFile(disk)
+    shown = contents(store)
+    assert shown == {b"safe": b"1", b"doubtful": b"2"}
+    disk.power_cut()
+    assert contents(AppendFile(disk)) == shown
+
+
 def test_a_half_written_record_of_a_full_disk_is_dropped_at_the_next_start():
     disk = SimulatedDisk(Random(1))
     store = AppendFile(disk)
