@@ -73,6 +73,16 @@ DIFFERENCES: tuple[Difference, ...] = (
         r"(?:Host Version: |_nats\.ver\": \")(?P<version>\d+\.\d+\.\d+)",
         "kvcore reports the version whose client features it has",
     ),
+    Difference(
+        r"^stream (info|state)",
+        r"(?:hosted at level |_nats\.level\": \")(?P<level>\d)",
+        "kvcore has the JetStream API of level 1: per-key TTL, no atomic batches or counters",
+    ),
+    Difference(
+        r"^account info",
+        r"Client ID: (?P<id>\d+)$",
+        "nats-server takes ids for clients of its own, inside it",
+    ),
     # what was measured
     Difference(r"^rtt", rf": (?P<rtt>{AGE})$", "measured"),
     Difference(r"^account info", rf"RTT: (?P<rtt>{AGE})$", "measured"),

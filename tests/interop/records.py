@@ -84,6 +84,19 @@ def _exception(error: BaseException) -> dict[str, object]:
     return facts
 
 
+class _Nothing:
+    """Stands for the result of a call that raised, so that the case can go on."""
+
+    def __init__(self, call: str) -> None:
+        self._call = call
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[None]]:
+        async def method(*_: object, **__: object) -> None:
+            raise LookupError(f"{self._call} gave nothing to call {name} on")
+
+        return method
+
+
 @dataclass
 class Recorder:
     """Calls made in one case, on one connection."""
@@ -97,12 +110,12 @@ class Recorder:
         return self.nc.jetstream()
 
     async def __call__(self, call: str, result: Awaitable[Any]) -> Any:
-        """Await, write down, and hand on the result; None when it raised."""
+        """Await, write down, and hand on the result; when it raised, what raises again."""
         try:
             value = await asyncio.wait_for(result, CALL_S)
         except Exception as error:  # noqa: BLE001 (an exception is a result here)
             self.note(call, error)
-            return None
+            return _Nothing(call)
         self.note(call, value)
         return value
 
@@ -144,6 +157,8 @@ async def record(connect: Callable[[], Awaitable[nats.NATS]], cases: dict[str, C
         recorder = Recorder(name, nc)
         try:
             await case(recorder)
+        except Exception as error:  # noqa: BLE001 (one case must not end the others)
+            recorder.note("the case ended early", error)
         finally:
             await nc.close()
         return recorder.facts
@@ -157,12 +172,21 @@ def compare(ours: Sequence[Fact], theirs: Sequence[Fact], allowed: Sequence[Allo
     found = []
     mine = {fact[:3]: fact for fact in ours}
     other = {fact[:3]: fact for fact in theirs}
+    told: set[tuple[str, str]] = set()  # calls that ended otherwise: one line says all
     for key, fact in other.items():
+        if key[:2] in told:
+            continue
         if key not in mine:
             found.append(f"missing  {fact}")
         elif not _same(mine[key], fact, allowed):
             found.append(f"ours     {mine[key]}\n  theirs {' ' * 7}{fact.value!r}")
-    found += [f"too many {fact}" for key, fact in mine.items() if key not in other]
+            if key[2] == "{}":
+                told.add((key[0], key[1]))
+                text = mine.get((*key[:2], "text")) or other.get((*key[:2], "text"))
+                found[-1] += f"\n  text   {text.value!r}" if text else ""
+    found += [
+        f"too many {fact}" for key, fact in mine.items() if key not in other and key[:2] not in told
+    ]
     return found
 
 

@@ -17,6 +17,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Until:
 
     command: str
     code: int
-    within: float = 15.0
+    within: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -201,12 +202,16 @@ class Typist:
         return Entry(command, done.returncode, _lines(done.stdout), _lines(done.stderr))
 
     def until(self, step: Until) -> Entry:
-        def look() -> Entry | None:
-            entry = self.run(step.command)
-            return entry if entry.code == step.code else None
+        """The first entry with the code, or the last one typed before time was up."""
+        entry = self.run(step.command)
 
-        entry = eventually(look, step.within, f"{step.command} ends with {step.code}")
-        assert entry is not None
+        def look() -> bool:
+            nonlocal entry
+            entry = self.run(step.command)
+            return entry.code == step.code
+
+        with suppress(AssertionError):
+            eventually(look, step.within)
         return entry
 
     def watch(self, step: Watch) -> list[Entry]:
