@@ -92,7 +92,8 @@ async def connect(server: Server) -> Client:
             token=server.token,
             connect_timeout=max(1, round(server.timeout)),
             allow_reconnect=False,
-            max_reconnect_attempts=0,
+            max_reconnect_attempts=1,  # 0 would mean for ever
+            reconnect_time_wait=0,
             error_cb=_ignore,
             name="kvcore CLI",
         )
@@ -134,7 +135,8 @@ class Buckets:
             await self.call(f"STREAM.CREATE.KV_{bucket}", config)
         except ApiError as error:
             if error.err_code == _NAME_IN_USE:
-                message = f"nats: bucket name already in use: {bucket}\nnats: {error.said}"
+                said = error.said.removesuffix(" with a different configuration")
+                message = f"nats: bucket name already in use: {bucket}\nnats: {said}"
                 raise CommandError(message) from error
             raise
         return await self.info(bucket)

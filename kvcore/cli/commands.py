@@ -109,6 +109,7 @@ class Group:
         return None
 
 
+_MORE = "use --help for full help including flags and arguments"
 HELP = Flag("help", "Show context-sensitive help", short="h")
 
 
@@ -132,7 +133,7 @@ def run(group: Group, words: Sequence[str]) -> tuple[Command | None, Values, str
             command = group.find(word)
             if command is None:
                 message = f'expected command but got "{word}"'
-                raise UsageError(f"{message}, use --help for full help", group_usage(group))
+                raise UsageError(f"{message}, {_MORE}", group_usage(group))
         elif len(plain) == len(command.args):
             raise UsageError(f"unexpected {word}", usage(group, command))
         else:
@@ -141,7 +142,7 @@ def run(group: Group, words: Sequence[str]) -> tuple[Command | None, Values, str
         text = usage(group, command, full=True) if command else group_usage(group, full=True)
         return command, {}, text
     if command is None:
-        message = "a subcommand from the list below is required, use --help for full help"
+        message = f"a subcommand from the list below is required, {_MORE}"
         raise UsageError(message, group_usage(group))
     for arg in command.args[len(plain) :]:
         if arg.required:
@@ -229,7 +230,7 @@ def group_usage(group: Group, *, full: bool = False) -> str:
 
 def _ended(lines: list[str], group: Group, *, full: bool) -> str:
     if full:
-        lines += ["Global Flags:", *_columns(_flag_rows((HELP, *group.globals)))]
+        lines += ["Global Flags:", *_columns(_flag_rows((HELP, *group.globals))), ""]
     else:
         lines += ["Pass --help to see global flags applicable to this command."]
     return "\n".join(lines) + "\n"
