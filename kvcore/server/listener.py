@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open."""
         # uvloop's transports do what asyncio.Transport says without being one
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
         self._conn = self._driver.connected(self._transport)
 
     def data_received(self, data: bytes) -> None:
