@@ -55,6 +55,7 @@ ACK_WAIT_NS: Nanos = 30 * SECOND_NS
 FLOW_WINDOW_FIRST_BYTES = 2 * MIB
 FLOW_WINDOW_MAX_BYTES = 32 * MIB
 DELIVERIES_PER_TURN_COUNT = 500  # a long snapshot is sent in slices of about 5 ms
+DELIVERIES_PER_TURN_BYTES = 4 * MIB  # and far below what makes a client a slow consumer
 
 # Storage.
 RECORD_BYTES = 64 * MIB  # no record of the log file is longer: a larger length is damage

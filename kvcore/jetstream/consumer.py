@@ -28,6 +28,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from kvcore import limits
 from kvcore.jetstream.answers import Delivery
 from kvcore.jetstream.consumer_config import ConsumerConfig
 from kvcore.jetstream.filters import matcher
@@ -236,8 +237,9 @@ class Consumer:
         headers_only = self.config.headers_only
         left = len(self._pending) - start
         consumer_seq, done = self._consumer_seq, 0
+        room = limits.DELIVERIES_PER_TURN_BYTES
         for seq in self._pending[start : start + budget]:
-            if flow is not None and flow.is_full:
+            if room <= 0 or (flow is not None and flow.is_full):
                 break
             done += 1
             left -= 1
@@ -250,6 +252,7 @@ class Consumer:
                 header, payload = _with_size(header, len(payload)), b""
             reply = f"{reply_start}{seq}.{consumer_seq}.{message.time}.{left}"
             out.append(Delivery(to, message.subject, reply, header, payload))
+            room -= len(payload)
             if flow is not None:
                 size = len(message.subject) + len(reply) + len(header or b"") + len(payload)
                 request = flow.sent(size)

@@ -86,15 +86,18 @@ class Consumers:
             self._queued.pop(name, None)
             self._awake[name] = None
         out: list[Delivery] = []
+        size = 0
         for name in list(self._awake):
-            if len(out) >= budget:
+            if len(out) >= budget or size >= limits.DELIVERIES_PER_TURN_BYTES:
                 break
             del self._awake[name]
             consumer = self._by_name.get(name)
             if consumer is None:
                 continue
             interested = has_interest(consumer.config.deliver_subject)
-            out += consumer.poll(now, interested, budget - len(out))
+            due = consumer.poll(now, interested, budget - len(out))
+            out += due
+            size += sum(len(delivery.payload) for delivery in due)
             if consumer.is_abandoned(now) and name not in self._reaped:
                 self._reaped[name] = None
                 self._abandoned.append(name)

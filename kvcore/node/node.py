@@ -20,7 +20,6 @@ Left out: other servers.
 
 from collections import deque
 from collections.abc import Mapping
-from itertools import islice
 from random import Random
 from typing import TypeAlias, assert_never
 
@@ -242,11 +241,14 @@ class Node:
         if not self._answers:
             return
         long = self._answers.popleft()
-        slice_ = list(islice(long.parts, limits.DELIVERIES_PER_TURN_COUNT))
-        for answer in slice_:
+        size = 0
+        for count, answer in enumerate(long.parts, start=1):
             self._broker.publish(answer.to, "", answer.header, answer.payload)
-        if len(slice_) == limits.DELIVERIES_PER_TURN_COUNT:
-            self._answers.append(long)
+            size += len(answer.payload)
+            is_enough = count == limits.DELIVERIES_PER_TURN_COUNT
+            if is_enough or size >= limits.DELIVERIES_PER_TURN_BYTES:
+                self._answers.append(long)
+                return
 
     # -- what clients ask ------------------------------------------------------------------
 

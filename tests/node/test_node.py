@@ -293,6 +293,22 @@ def test_a_long_snapshot_leaves_room_for_a_ping(server):
     assert heard.index(b"PONG") < heard.rindex(b"$JS.ACK")
 
 
+def test_big_values_are_delivered_in_slices_of_bytes_and_close_nobody(server):
+    server.request("$JS.API.STREAM.CREATE.KV_m", bucket("m", storage="memory"))
+    for n in range(60):
+        server.publish(f"$KV.m.k{n}", b"v" * 1_000_000, reply="")
+    config = {"deliver_subject": "_I.w", "ack_policy": "none"}
+    body = json.dumps({"stream_name": "KV_m", "config": config}).encode()
+    server.publish("$JS.API.CONSUMER.CREATE.KV_m", body)
+    server.publish("$JS.API.DIRECT.GET.KV_m", b'{"multi_last":["$KV.m.>"]}')
+    server.wait(0.001)
+    assert max(len(turn.writes.get(1, b"")) for turn in server.turns) < 12_000_000
+    heard = server.heard()
+    assert b"Slow Consumer" not in heard
+    assert heard.count(b"$JS.ACK") == 60
+    assert heard.count(b"Nats-Sequence: ") == 60
+
+
 def test_the_server_says_who_it_is_and_since_when(server):
     answer = server.request("$SYS.REQ.SERVER.PING")
     assert answer["server"]["name"] == "n1"
