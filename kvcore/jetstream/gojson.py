@@ -20,6 +20,15 @@ def quoted(text: str, *, html: bool = True) -> str:
     return literal.translate(_HTML) if html else literal
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written in JSON as it is: a client may send any bytes as a name."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def seconds(total: int) -> str:
     """Whole seconds as Go prints a duration: `3s`, `1m0s`, `1h0m5s`."""
     hours, rest = divmod(total, 3600)

@@ -4,7 +4,7 @@ A misspelt limit that is silently ignored loses data months later. So an unknown
 text where a number belongs, or a number that doesn't fit is refused, and the error names
 the field in the words of Go's decoder, which is what the clients' users know.
 
-A field that is null keeps its default, except the four that are one of a few words.
+A field that is null keeps its default, except those that are one of a few words.
 
 Left out: whether the values make sense together; `checks.py` judges that.
 """
@@ -19,6 +19,7 @@ from kvcore.jetstream.errors import ConfigError, invalid_json
 from kvcore.jetstream.gojson import quoted
 
 _GO_TYPE: Final = "StreamConfigRequest.StreamConfig"
+_TEXTS: Final = "map[string]string"
 _RANGES = {
     "int": (-(1 << 63), (1 << 63) - 1),
     "int32": (-(1 << 31), (1 << 31) - 1),
@@ -88,6 +89,7 @@ _FIELDS = {
     "allow_atomic": "bool",
     "allow_msg_schedules": "bool",
     "allow_batched": "bool",
+    "metadata": _TEXTS,
     "pedantic": "bool",  # of the request, not of the configuration
 }
 
@@ -101,33 +103,31 @@ def from_json(payload: bytes) -> StreamConfig:
         elif name == "compression":
             if value not in ("none", "s2"):
                 raise ConfigError(invalid_json("unknown compression algorithm"))
-        elif name == "metadata":
-            _check_metadata(value)
-        elif name in _FIELDS:
-            _check(_FIELDS[name], value, name)
-        else:
+        elif name not in _FIELDS:
             raise _unknown(name)
         if value is not None:
-            known[name] = value
+            known[name] = _read(_FIELDS.get(name, "string"), value, name)
     known.setdefault("name", "")
     if known.get("persist_mode") == "default":
         del known["persist_mode"]
     return from_document(known)
 
 
-def _check(go_type: str, value: object, path: str) -> None:
-    if value is None:
-        return
+def _read(go_type: str, value: object, path: str) -> object:
+    """The value if it has the type; inside it, Go's zero value stands for a null."""
     if go_type.startswith("[]"):
         if not isinstance(value, list):
             raise _mismatch(value, path, go_type)
-        for item in value:
-            _check(go_type[2:], item, path)
-    elif go_type in _OBJECTS:
+        return [_read_item(go_type[2:], item, path) for item in value]
+    if go_type == _TEXTS:
         if not isinstance(value, dict):
             raise _mismatch(value, path, go_type)
-        _check_fields(_OBJECTS[go_type], value, path)
-    elif go_type in _RANGES:
+        return {key: _read_item("string", item, path) for key, item in value.items()}
+    if go_type in _OBJECTS:
+        if not isinstance(value, dict):
+            raise _mismatch(value, path, go_type)
+        return _read_fields(_OBJECTS[go_type], value, path)
+    if go_type in _RANGES:
         low, high = _RANGES[go_type]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise _mismatch(value, path, go_type)
@@ -135,28 +135,29 @@ def _check(go_type: str, value: object, path: str) -> None:
             raise _mismatch(value, path, go_type, f" {value}")
     elif not isinstance(value, bool if go_type == "bool" else str):
         raise _mismatch(value, path, go_type)
+    return value
 
 
-def _check_fields(shape: Mapping[str, str], value: Mapping[str, object], path: str) -> None:
+def _read_item(go_type: str, value: object, path: str) -> object:
+    if value is None:
+        return "" if go_type == "string" else {}
+    return _read(go_type, value, path)
+
+
+def _read_fields(shape: Mapping[str, str], value: Mapping[str, object], path: str) -> Json:
+    out: Json = {}
     for name, item in value.items():
         if name not in shape:
             raise _unknown(name)
-        _check(shape[name], item, f"{path}.{name}")
+        if item is not None:
+            out[name] = _read(shape[name], item, f"{path}.{name}")
+    return out
 
 
 def _check_word(name: str, value: object) -> None:
     if value not in _WORDS[name]:
         raw = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         raise ConfigError(invalid_json(f"can not unmarshal {quoted(raw, html=False)}"))
-
-
-def _check_metadata(value: object) -> None:
-    if value is None:
-        return
-    if not isinstance(value, dict):
-        raise _mismatch(value, "metadata", "map[string]string")
-    for item in value.values():
-        _check("string", item, "metadata")
 
 
 def _mismatch(value: object, path: str, go_type: str, number: str = "") -> ConfigError:

@@ -32,7 +32,7 @@ from kvcore.jetstream.commands import (
 from kvcore.jetstream.config import StreamConfig, decode_config
 from kvcore.jetstream.errors import ApiError
 from kvcore.jetstream.filters import matcher
-from kvcore.jetstream.gojson import quoted
+from kvcore.jetstream.gojson import is_unicode, quoted
 from kvcore.jetstream.outcome import (
     ConsumerCreated,
     ConsumerDeleted,
@@ -273,6 +273,8 @@ class Stream(StreamState):
         return outcome
 
     def _create_consumer(self, command: CreateConsumer) -> Outcome:
+        if not is_unicode(command.name):
+            return self._result(command, Refused(errors.BAD_REQUEST))
         existing = self.consumers.get(command.name)
         admitted = consumer_config.admit(
             command.config_json, command.action, self.config,

@@ -114,6 +114,13 @@ def test_the_stored_form_reads_back_equal():
     assert decode_config(config.encode()) == config
 
 
+def test_a_null_inside_is_gos_zero_value():
+    assert refusal(subjects=[None]) == "500/10052 invalid subject"
+    assert refusal(sources=[None]) == "400/10141 sourced stream name is invalid"
+    config = read(metadata={"a": None}, consumer_limits={"max_ack_pending": None}, sealed=None)
+    assert (config.metadata["a"], config.consumer_limits.max_ack_pending) == ("", 0)
+
+
 FIELD = "into Go struct field StreamConfigRequest.StreamConfig"
 
 
