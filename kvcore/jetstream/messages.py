@@ -245,6 +245,10 @@ class Messages:
         """The sequences that match, ascending, from `from_seq` on."""
         if not filters:
             return self._all_from(from_seq)
+        if not all(map(is_literal, filters)):
+            subjects = len(self._sequences_of)
+            if len(self._subject_of) <= 2 * subjects or self.last_seq - from_seq < subjects:
+                return self._scan(filters, from_seq)
         found: list[int] = []
         for subject in self.matching(filters):
             known = self._sequences_of[subject]
@@ -254,6 +258,13 @@ class Messages:
                 found.append(known)
         found.sort()
         return found
+
+    def _scan(self, filters: Sequence[str], from_seq: int) -> list[int]:
+        """As `sequences`, where there are fewer messages to look at than subjects, or nearly."""
+        matches = matcher(filters)
+        if from_seq <= self.first_seq:
+            return [seq for seq, subject in self._subject_of.items() if matches(subject)]
+        return [seq for seq in self._all_from(from_seq) if matches(self._subject_of[seq])]
 
     def _all_from(self, from_seq: int) -> list[int]:
         if from_seq <= self.first_seq:
@@ -285,6 +296,9 @@ class Messages:
     ) -> list[int]:
         """The newest sequence of each subject that matches, ascending; as it stood at
         `up_to_seq` if given, as far as those messages are still there."""
+        if len(self._subject_of) == len(self._sequences_of):  # each is its subject's newest
+            every = self.sequences(filters)
+            return every if up_to_seq is None else every[: bisect_right(every, up_to_seq)]
         found: list[int] = []
         for subject in self.matching(filters):
             known = self._sequences_of[subject]
