@@ -11,7 +11,7 @@ promise to readers, so it can be made but not taken back.
 
 The text of each error is part of the protocol, because tools print it and tests match it.
 
-Left out, and refused by `unsupported`: mirrors, sources, republish, subject transforms,
+Left out, and refused by `unsupported`: mirrors, sources, subject transforms,
 counters, atomic and batched publishing, schedules, asynchronous persistence.
 """
 
@@ -66,7 +66,6 @@ def unsupported(config: StreamConfig) -> ApiError | None:
     asked = {
         "mirror": config.mirror is not None,
         "sources": config.sources,
-        "republish": config.republish is not None,
         "subject_transform": config.subject_transform is not None,
         "allow_msg_counter": config.allow_msg_counter,
         "allow_atomic": config.allow_atomic,

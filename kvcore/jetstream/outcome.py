@@ -79,6 +79,7 @@ class Outcome:
     markers: tuple[tuple[int, str], ...] = ()  # limit markers that an expiry stored
     result: StreamResult | None = None  # of every command but a publish and an expiry
     kind: str = ""  # which command it was: its class name
+    previous: int = 0  # the subject's last sequence before; only of streams that republish
 
 
 @dataclass(frozen=True, slots=True)

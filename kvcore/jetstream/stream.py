@@ -12,7 +12,7 @@ at apply is the larger of the command's and the last one's: it never goes back.
 The parts: `state.py` has what a stream is and how it is read, `publish.py` judges a publish,
 `retention.py` decides what has to go, `dedup.py` and `expiry.py` remember ids and due times.
 
-Left out: mirrors, sources, republish and transforms; removing a message from an interest
+Left out: mirrors, sources and transforms; removing a message from an interest
 stream once every consumer has seen it (an acknowledgement would have to be a command).
 """
 
@@ -126,6 +126,7 @@ class Stream(StreamState):
         )  # fmt: skip
         if refusal is not None:
             return self._refused_publish(command, refusal)
+        previous = self._messages.last_for(command.subject) if self.config.republish else 0
         seq, removed = self._store(command.subject, block, command.payload, ttl)
         self._note_id(msg_id, seq)
         if headers and conditions.ROLLUP in headers:
@@ -134,6 +135,7 @@ class Stream(StreamState):
         outcome.stored = seq
         outcome.subject = command.subject
         outcome.removed = removed
+        outcome.previous = previous
         return outcome
 
     def _store(

@@ -25,6 +25,7 @@ from kvcore.jetstream.commands import (
 )
 from kvcore.jetstream.consumers import Consumers
 from kvcore.jetstream.outcome import MetaOutcome, Outcome, StreamAssignment
+from kvcore.jetstream.republish import copy_of
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.node.broker import Broker, Handler, InternalSubscription, Message
@@ -120,6 +121,9 @@ class Host:
     def follow(self, outcome: Outcome) -> None:
         """Let the consumers see what one command did. Outcomes come in the log's order."""
         self.consumers.follow(outcome, self._clock.now)
+        copy = copy_of(self.stream, outcome)
+        if copy is not None:
+            self._broker.publish(copy.to, "", copy.header, copy.payload)
         if outcome.kind == "Expire":
             self._expiry_proposed = False
         self._touch(self)

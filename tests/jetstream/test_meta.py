@@ -116,7 +116,6 @@ def test_delete_forgets_the_stream():
     [
         {"mirror": {"name": "Z"}, "subjects": []},
         {"sources": [{"name": "Z"}]},
-        {"republish": {"src": ">", "dest": "r.>"}},
         {"subject_transform": {"src": ">", "dest": "r.>"}},
         {"allow_msg_counter": True},
         {"allow_atomic": True},
