@@ -14,6 +14,8 @@ Left out: protection against hostile code (it is the learner's own machine), and
 never comes back to the interpreter.
 """
 
+import asyncio
+import ctypes
 import linecache
 import os
 import signal
@@ -28,6 +30,7 @@ from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from kvcore.sim import drive
 from kvcore.sim.errors import SimulationStalled
 
 CPU_SECONDS = 3.0
@@ -76,9 +79,11 @@ class _Place:
     def __init__(self, files: dict[str, None]) -> None:
         self.files = files
         self.line = ""
+        self.fired = False
 
     def note(self, frame: FrameType | None) -> None:
         """Remembers the innermost line of theirs below `frame`, or that which waits."""
+        self.fired = True
         while frame is not None and not self.line:
             if frame.f_code.co_filename in self.files:
                 self.line = _line(frame, frame.f_lineno)
@@ -91,7 +96,21 @@ _waiting: list[Coroutine[object, object, object]] = []
 
 def waiting_on(coroutine: Coroutine[object, object, object]) -> None:
     """Tells which coroutine of the learner's is being awaited, for the day it never ends."""
-    _waiting[:] = [coroutine]
+    task = asyncio.current_task()
+    outermost = task.get_coro() if task is not None else None
+    _waiting[:] = [coroutine, *([outermost] if isinstance(outermost, Coroutine) else [])]
+
+
+def _bury() -> None:
+    """Keeps what could not be ended from ever being collected.
+
+    Collecting a suspended coroutine raises GeneratorExit in it, and one that swallows every
+    exception would then run on, with nobody to stop it.
+    """
+    for each in _waiting:
+        if getattr(each, "cr_frame", None) is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(each))
+    _waiting.clear()
 
 
 def _waiting_line(files: dict[str, None]) -> str:
@@ -112,17 +131,25 @@ def run(body: Callable[[], T], learner: object, *, patience: float = 1.0) -> Val
     patience *= float(os.environ.get("KVCOURSE_PATIENCE", "1"))
     place = _Place(files)
     try:
+        return _attempt(body, learner, patience, place)
+    finally:
+        _bury()
+
+
+def _attempt(
+    body: Callable[[], T], learner: object, patience: float, place: _Place
+) -> Value[T] | Failure:
+    files = place.files
+    try:
         with _limits(patience, place):
             return Value(body())
-    except OutOfTime as error:
+    except KeyboardInterrupt as error:
+        if not isinstance(error, OutOfTime) and not place.fired:
+            raise
         line = place.line or learners_line(error, files)
         return Failure("loop", f"still running after {CPU_SECONDS * patience:g} s", line)
-    except (KeyboardInterrupt, SystemExit) as error:
-        if isinstance(error, SystemExit):
-            return Failure("error", "SystemExit", learners_line(error, files))
-        raise
     except BaseException as error:  # noqa: BLE001 - whatever the learner's code raises is news
-        line = learners_line(error, files)
+        line = learners_line(error, files) or _waiting_line(files)
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
         return Failure(_kind(error, line, learner), text, line)
 
@@ -161,7 +188,7 @@ def _alarm(patience: float, place: _Place) -> Iterator[None]:
         if armed and late and now >= quiet_until:
             place.note(frame)
             quiet_until = now + _CLEANUP_SECONDS
-            raise OutOfTime
+            _interrupt(frame)
 
     former = signal.signal(signal.SIGALRM, tick)
     delay, interval = signal.setitimer(signal.ITIMER_REAL, _TICK_SECONDS, _TICK_SECONDS)
@@ -174,6 +201,15 @@ def _alarm(patience: float, place: _Place) -> Iterator[None]:
         if delay:
             rest = max(_TICK_SECONDS, delay - (time.monotonic() - wall))
             signal.setitimer(signal.ITIMER_REAL, rest, interval)
+
+
+def _interrupt(frame: FrameType | None) -> None:
+    """Stops what runs now. A simulated world knows best how its statement is interrupted."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler) and getattr(handler, "__module__", "") == drive.__name__:
+        handler(signal.SIGINT, frame)
+    else:
+        raise OutOfTime
 
 
 @contextmanager

@@ -1,7 +1,7 @@
-"""Lets a check run async answers in a simulated world of its own.
+"""Lets a check run async answers in a simulated cluster of its own.
 
 A check is called from a notebook whose cell already runs inside the learner's world. The
-trial makes a fresh world from a seed, runs a coroutine there to the end, and closes it; the
+trial makes a fresh cluster from a seed, runs a coroutine there to the end, and closes it; the
 learner's world, its clock and its clients never notice. From plain pytest it is the same.
 
     def check_01b(get_text, seeds):
@@ -9,14 +9,13 @@ learner's world, its clock and its clients never notice. From plain pytest it is
             verdict = in_world(judge_01b, get_text, seed=seed)
             ...
 
-    async def judge_01b(world, get_text, seed):
-        client = await world.connect()
+    async def judge_01b(cluster, get_text, seed):
+        client = await cluster.connect()
         ...
         text = await answer(get_text, kv, "greeting")
 
 `answer` calls the learner's function, sync or async alike, and gives up after ten virtual
-minutes, which cost nothing. What the world can suffer (`world.crash()`, …) is the
-simulator's to say.
+minutes, which cost nothing. The cluster has the verbs of the learner's own.
 
 Left out: real servers. A check never leaves the simulator.
 """
@@ -27,7 +26,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from kvcore.lab import sandbox
-from kvcore.sim.world import World
+from kvcore.lab.cluster import Cluster, run_apart
 
 VIRTUAL_SECONDS = 600.0
 
@@ -40,20 +39,16 @@ def in_world(
     seed: int,
     servers: int = 1,
 ) -> T:
-    """What `judge(world, *answers, seed)` returns, run in a fresh world of that seed."""
-    world = World(servers=servers, seed=seed)
+    """What `judge(cluster, *answers, seed)` returns, run in a fresh cluster of that seed."""
 
-    async def main() -> T:
-        return await judge(world, *answers, seed)
+    async def main(cluster: Cluster) -> T:
+        return await judge(cluster, *answers, seed)
 
-    try:
-        return world.run(main())
-    finally:
-        world.close()
+    return run_apart(main, seed=seed, servers=servers)
 
 
 async def answer(function: object, *arguments: object, seconds: float = VIRTUAL_SECONDS) -> Any:
-    """The learner's value; TimeoutError after `seconds` of the world's own time."""
+    """The learner's value; TimeoutError after `seconds` of the cluster's own time."""
     if not callable(function):
         raise TypeError(f"{function!r} is not a function")
     async with asyncio.timeout(seconds):

@@ -1,0 +1,122 @@
+import asyncio
+import functools
+import signal
+import threading
+import time
+
+import pytest
+
+from kvcore.lab import sandbox
+from kvcore.lab.sandbox import Failure, Value
+from kvcore.sim import drive
+from kvcore.sim.loop import VirtualLoop
+from tests.support import wrong_code
+from tests.support.exercises import in_virtual_time
+from tests.support.wrong_code import (
+    endless,
+    exits,
+    fails,
+    interrupted,
+    sleeper,
+    sleeps_for_ever,
+    spins,
+    stubborn,
+    stubborn_coroutine,
+    waits_for_nobody,
+)
+
+PATIENCE = 0.1  # 0.3 s of processor time is plenty for an endless loop
+LIMIT_SECONDS = 5
+
+
+def timed(body, learner, patience=PATIENCE):
+    start = time.monotonic()
+    outcome = sandbox.run(body, learner, patience=patience)
+    assert time.monotonic() - start < LIMIT_SECONDS
+    return outcome
+
+
+def test_a_value_comes_back():
+    assert timed(lambda: 7, endless) == Value(7)
+
+
+@pytest.mark.parametrize("code", [endless, stubborn, sleeper], ids=lambda each: each.__name__)
+def test_endless_code_is_stopped_and_its_line_is_shown(code):
+    outcome = timed(code, code)
+    assert isinstance(outcome, Failure)
+    assert outcome.kind == "loop"
+    assert "still running after 0.3 s at line " in str(outcome)
+
+
+@pytest.mark.parametrize(
+    "code", [spins, sleeps_for_ever, stubborn_coroutine], ids=lambda each: each.__name__
+)
+def test_an_endless_coroutine_is_stopped_and_the_line_that_waits_is_shown(code):
+    outcome = timed(lambda: in_virtual_time(code), code)
+    assert outcome.kind in {"loop", "wait"}
+    assert "await asyncio.sleep(" in outcome.line
+
+
+def test_a_wait_for_what_never_comes_ends_and_shows_where():
+    outcome = timed(lambda: in_virtual_time(waits_for_nobody), waits_for_nobody, 1)
+    assert outcome.kind == "wait"
+    assert "create_future" in outcome.line
+
+
+def test_an_error_in_a_coroutine_shows_the_learners_line():
+    outcome = timed(lambda: in_virtual_time(fails), fails)
+    assert (outcome.kind, outcome.message) == ("error", "KeyError: 'missing'")
+    assert outcome.line.endswith('return {}["missing"]')
+
+
+def test_an_exit_is_an_error_and_does_not_leave():
+    assert timed(exits, exits).kind == "error"
+
+
+def test_an_interrupt_is_not_swallowed():
+    with pytest.raises(KeyboardInterrupt):
+        sandbox.run(interrupted, interrupted)
+
+
+def test_the_former_alarm_is_restored():
+    before = signal.getsignal(signal.SIGALRM)
+    timed(endless, endless)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_without_an_alarm_steps_are_counted():
+    outcomes = []
+    thread = threading.Thread(target=lambda: outcomes.append(timed(endless, endless)))
+    thread.start()
+    thread.join(LIMIT_SECONDS)
+    assert outcomes[0].kind == "loop"
+    assert "number += 1" in outcomes[0].line or "while True" in outcomes[0].line
+
+
+def test_a_check_inside_a_running_world_leaves_that_world_as_it_was():
+    outer = VirtualLoop(1)
+
+    async def cell():
+        ticking = asyncio.create_task(asyncio.sleep(10, "ticked"))
+        await asyncio.sleep(1)
+        task, clock = asyncio.current_task(), outer.now
+        outcome = timed(lambda: in_virtual_time(spins), spins)
+        assert asyncio.current_task() is task
+        assert asyncio.get_running_loop() is outer
+        assert outer.now == clock
+        return outcome.kind, await ticking
+
+    try:
+        assert drive.run(outer, cell()) == ("loop", "ticked")
+    finally:
+        drive.drain(outer)
+        outer.close()
+
+
+def test_the_learners_files_are_found_through_wrappers_and_containers():
+    wrapped = functools.partial(endless)
+    here = {wrong_code.__file__: None}
+    for learner in (endless, wrapped, (spins, 3), {"f": endless}, type("C", (), {"m": endless})):
+        assert sandbox.files_of(learner) == here
+    assert sandbox.files_of({"a": 1}) == {}
