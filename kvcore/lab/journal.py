@@ -2,7 +2,7 @@
 
 Attempts, hints taken, the time of the first pass and the predictions made are kept in
 `work/.progress.json`: local, readable, never sent anywhere. It is found from the folder of
-the notebook: the nearest folder called `work` upwards, or `work` in the root of the course.
+the notebook: that folder if it is called `work`, else `work` in the root of the course.
 `KVCOURSE_PROGRESS` names another file; the value `off` keeps everything in memory.
 
 The file is read again before each change and replaced in one step, so that two lessons can
@@ -48,7 +48,7 @@ def path() -> Path | None:
     here = Path.cwd()
     folders = (here, *here.parents)
     for folder in folders:
-        if folder.name == "work":
+        if folder.name == "work" and (folder == here or (folder.parent / "course").is_dir()):
             return folder / ".progress.json"
         if (folder / "course").is_dir() and (folder / "pyproject.toml").is_file():
             return folder / "work" / ".progress.json"

@@ -19,7 +19,7 @@ at its ends.
 Left out: free text. What can't be listed can't be judged fairly.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kvcore.lab.exercise import Exercise, Kind, declare
@@ -73,8 +73,17 @@ def questionnaire(
         return judge(given, questions, names[0], sure)
 
     bank = tuple(key for key in texts if key[:1] == "M" and key[1:].isdigit())
-    made = Exercise(exercise_id, kind, names, hints, check, texts, bank, 1, compare)
+    wrongs = tuple(_tempting(questions))
+    made = Exercise(exercise_id, kind, names, hints, check, texts, bank, 1, compare, wrongs)
     return declare(made)
+
+
+def _tempting(questions: Mapping[str, Question]) -> Iterator[tuple[object, str]]:
+    """All right but for one tempting answer, and the hint that must answer it."""
+    right = {key: each.right for key, each in questions.items()}
+    for key, each in questions.items():
+        for value, hint in each.wrong.items():
+            yield right | {key: value}, hint
 
 
 def judge(given: object, questions: Mapping[str, Question], name: str, sure: str) -> Verdict:
