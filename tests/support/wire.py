@@ -38,6 +38,7 @@ class Wire:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.closed = False
+        self._requests = 0
         if connect is not None:
             self.send(f"CONNECT {connect}\r\nPING\r\n".encode())
             self.until("PONG")
@@ -86,20 +87,19 @@ class Wire:
     def request(self, subject: str, body: object = b"", header: bytes = b"") -> Delivery:
         """Publish with a reply subject and wait for the answer."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        inbox = f"_INBOX.wire.{time.monotonic_ns()}"
-        verb = (
-            b"HPUB %s %s %d %d\r\n"
-            % (subject.encode(), inbox.encode(), len(header), len(header) + len(data))
-            if header
-            else b"PUB %s %s %d\r\n" % (subject.encode(), inbox.encode(), len(data))
-        )
-        self.send(
-            b"SUB %s 9999\r\nUNSUB 9999 1\r\n" % inbox.encode() + verb + header + data + b"\r\n"
-        )
+        self._requests += 1
+        sid = b"%d" % (10_000 + self._requests)
+        inbox = f"_INBOX.wire.{self._requests}.{time.monotonic_ns()}"
+        to = b"%s %s" % (subject.encode(), inbox.encode())
+        verb = b"PUB %s %d\r\n" % (to, len(data))
+        if header:
+            verb = b"HPUB %s %d %d\r\n" % (to, len(header), len(header) + len(data))
+        self.send(b"SUB %s %s\r\n" % (inbox.encode(), sid) + verb + header + data + b"\r\n")
         while True:
             frame = self.frame()
             assert frame is not None, "closed before the answer"
             if isinstance(frame, Delivery) and frame.subject == inbox:
+                self.send(b"UNSUB %s\r\n" % sid)
                 return frame
 
     def api(self, name: str, body: object = b"") -> dict[str, object]:
