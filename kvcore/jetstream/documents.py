@@ -28,8 +28,10 @@ def read(payload: bytes) -> object:
 
 
 def read_object(payload: bytes) -> dict[str, object]:
-    """As `read`, for an object; white space alone is the empty one."""
+    """As `read`, for an object; white space alone, and null, are the empty one."""
     document = read(payload) if payload.strip() else {}
+    if document is None:
+        return {}
     if not isinstance(document, dict):
         raise ConfigError(invalid_json(f"cannot unmarshal {kind(document)} into an object"))
     return document

@@ -55,7 +55,10 @@ def update(context: Context, call: Call) -> Action:
 
 def _require_name(call: Call) -> None:
     """The configuration must have the name that the subject has."""
-    if read_object(call.payload).get("name", "") != call.names[0]:
+    name = read_object(call.payload).get("name")
+    if name is not None and not isinstance(name, str):
+        raise wrong_type("name", name)
+    if name != call.names[0]:
         raise ConfigError(STREAM_MISMATCH)
 
 

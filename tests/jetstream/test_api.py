@@ -78,7 +78,8 @@ def test_stream_create_shows_what_was_made_and_again_when_it_is_the_same(desk):
         (b"[]", 10025),
         (b"", 10056),
         ({"name": "C"}, 10056),
-        ({"name": 5}, 10056),
+        ({"name": 5}, 10025),
+        (b"null", 10056),
         ({"name": "KV_A", "bogus": 1}, 10025),
     ],
 )
