@@ -58,7 +58,6 @@ DELIVERIES_PER_TURN_COUNT = 500  # a long snapshot is sent in slices of about 5 
 DELIVERIES_PER_TURN_BYTES = 4 * MIB  # and far below what makes a client a slow consumer
 
 # Storage.
-RECORD_BYTES = 64 * MIB  # no record of the log file is longer: a larger length is damage
 COMPACT_FLOOR_BYTES = 4 * MIB  # smaller files are not worth compacting
 UNSYNCED_INPUT_BYTES = 64 * MIB  # what may wait for one sync before clients are no longer read
 SYNC_INTERVAL_NS: Nanos = 2 * MINUTE_NS  # of `--sync interval`: nats-server's default

@@ -47,7 +47,7 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 def run(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as scratch:
-        env = dict(os.environ, KVCORE_WORLD="sim", KVCORE_PROGRESS_DIR=scratch)
+        env = dict(os.environ, KVCORE_WORLD="sim", KVCOURSE_PROGRESS="off")
         env["JUPYTER_RUNTIME_DIR"] = scratch
         client = NotebookClient(
             notebook, timeout=60, resources={"metadata": {"path": str(path.parent)}}

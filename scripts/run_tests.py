@@ -42,7 +42,7 @@ STAGES: dict[str, list[list[str]]] = {
     "interop": [[*PYTEST, *PARALLEL, "tests/interop", "tests/fuzz", "tests/durability"]],
     "lessons-stub": [
         [*PYTEST, *PARALLEL, *NBVAL, "course"],
-        [*PYTEST, "tests/lessons/test_structure.py"],
+        [*PYTEST, "tests/lessons/test_structure.py", "tests/lessons/test_claims.py"],
     ],
     "lessons-solution": [[*PYTEST, "tests/lessons/test_solutions.py"]],
     "lessons-mutant": [[*PYTEST, "tests/lessons/test_mutants.py"]],

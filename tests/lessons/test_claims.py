@@ -1,0 +1,30 @@
+"""Each claim of the article has a lesson that tests it; those that are here, test theirs."""
+
+from pathlib import Path
+
+COURSE = Path(__file__).parents[2] / "course"
+
+# Claim → the lessons that put it to the test.
+CLAIMS = {
+    1: [9, 12], 2: [0], 3: [1], 4: [1], 5: [1], 6: [6, 7], 7: [1, 5, 13], 8: [2], 9: [2, 3],
+    10: [4], 11: [2, 11], 12: [6], 13: [10], 14: [11], 15: [11], 16: [8], 17: [3, 8, 12], 18: [13],
+}  # fmt: skip
+# What a lesson that exists must show of its claims, in its own words.
+SHOWN = {
+    0: ["JetStream"],
+    1: ["nats kv add my_kv_store", "--replicas", "--raw", "12"],
+    2: ["$KV.", "KV_", "sequence", "discard"],
+}
+
+
+def test_every_claim_of_the_article_has_a_lesson():
+    assert sorted(CLAIMS) == list(range(1, 19))
+    assert all(CLAIMS.values())
+
+
+def test_a_lesson_that_is_here_puts_its_claims_to_the_test():
+    for path in sorted(COURSE.glob("[0-9][0-9]_*.ipynb")):
+        text = path.read_text()
+        assert "the article" in text.lower()
+        for word in SHOWN[int(path.name[:2])]:
+            assert word in text, f"{path.name} never shows {word!r}"

@@ -1,0 +1,45 @@
+"""With the reference solutions in its cells, each lesson passes under the strict switch."""
+
+import os
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from kvcore.lab import grading
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sorted((ROOT / "course").glob("[0-9][0-9]_*.ipynb"))
+
+each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda p: p.stem)
+
+
+@each_lesson
+def test_each_reference_passes_on_fifty_seeds(lesson, tmp_path, monkeypatch):
+    monkeypatch.setenv("KVCOURSE_PROGRESS", "off")
+    grades = grading.grade_references(lesson.name[:2])
+    assert grades
+    assert [str(grade) for grade in grades if not grade.ok] == []
+
+
+@each_lesson
+@pytest.mark.parametrize("approach", [0, 1], ids=["first", "second"])
+def test_the_solved_lesson_runs_strictly(lesson, approach, tmp_path):
+    target = tmp_path / lesson.name
+    solved = grading.solve(lesson, target, approach)
+    assert solved == [task.id for task in grading.exercises(lesson.name[:2])]
+    notebook = nbformat.read(target, as_version=4)
+    env = dict(os.environ, KVCOURSE_PROGRESS="off", KVCOURSE_STRICT="1")
+    client = NotebookClient(
+        notebook, timeout=60, resources={"metadata": {"path": str(ROOT / "course")}}
+    )
+    client.execute(env=env)
+    said = "".join(
+        output.get("text", "")
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "check(" in cell.source
+    )
+    assert said.count("PASS") >= len(solved)
+    assert "NOT YET" not in said
