@@ -145,11 +145,8 @@ def clip(text: str, width: int = FACT_CHARACTERS) -> str:
 
 
 def shown(value: object, width: int = 60) -> str:
-    """`repr` for a verdict's sentence: one line, bounded, and never an exception."""
-    try:
-        return clip(repr(value), width)
-    except Exception:  # noqa: BLE001 - the value is the learner's, and so is its __repr__
-        return f"<a {type(value).__name__} whose repr fails>"
+    """`repr` for a verdict's sentence: one line, bounded."""
+    return clip(repr(value), width)
 
 
 Say = Callable[[str], None]

@@ -34,7 +34,7 @@ from kvcore.sim import drive
 from kvcore.sim.errors import SimulationStalled
 
 CPU_SECONDS = 3.0
-WALL_SECONDS = 4.5
+WALL_SECONDS = 4.0
 STEPS_COUNT = 2_000_000
 _TICK_SECONDS = 0.05
 _CLEANUP_SECONDS = 0.25  # what a world has to close before the next tick raises again

@@ -250,12 +250,14 @@ def test_long_values_are_cut_to_one_line():
     assert clip("a\nb") == "a b"
 
 
-def test_a_value_whose_repr_fails_is_still_shown():
+def test_a_value_whose_repr_fails_is_the_learners_error():
     class Bad:
         def __repr__(self):
-            raise RuntimeError
+            raise RuntimeError("no text")
 
-    assert shown(Bad()) == "<a Bad whose repr fails>"
+    result = check("90a", lambda number: Bad())
+    assert result.hint_id == "90a.error"
+    assert 'raise RuntimeError("no text")' in result.text
 
 
 def test_a_hint_key_that_nobody_declared_is_a_fault_of_the_lesson():

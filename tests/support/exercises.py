@@ -57,6 +57,27 @@ def declare_broken() -> None:
         return {}["missing"]
 
 
+def declare_get_text() -> None:
+    """90e: an async function that reads a bucket, in a world of the check's own."""
+
+    async def judge(cluster, get_text, seed):
+        client = await cluster.connect()
+        kv = await client.jetstream().create_key_value(bucket="own")
+        await kv.put("greeting", f"hello {seed}".encode())
+        got = await trial.answer(get_text, kv, "greeting")
+        if got != f"hello {seed}":
+            return not_yet(shown(got), f"'hello {seed}'", seed=seed)
+        return passed()
+
+    @exercise("90e", names=("get_text",), hints=HINTS)
+    def check_90e(get_text, seeds):
+        for seed in seeds:
+            verdict = trial.in_world(judge, get_text, seed=seed)
+            if verdict != passed():
+                return verdict
+        return passed("8 worlds")
+
+
 def in_virtual_time(function):
     """The learner's coroutine on a virtual loop of its own, as a check runs it."""
     loop = VirtualLoop(1)
