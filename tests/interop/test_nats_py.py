@@ -12,6 +12,7 @@ from functools import cache
 import nats
 import pytest
 
+from kvcore.sim.world import World
 from tests.interop.pycases import CASES, LAST_CASES
 from tests.interop.records import Allowed, Case, Fact, compare, record, unused
 from tests.support.require import require
@@ -21,6 +22,7 @@ OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
 
 ALLOWED = (
     Allowed("", r"(.*\.)?(created|ts|first_ts|last_ts|time|timestamp|last_active)", "a moment"),
+    Allowed("whole_server: account", r"api\.total", "cases that wait ask as often as it takes"),
     Allowed("direct", r"headers\.Nats-Time-Stamp", "a moment"),
     Allowed(
         r"^(watch: |ttl: marker comes|ttl_of_bucket_with_marker: marker)",
@@ -51,11 +53,14 @@ async def _in_order(connect: Callable[[], Awaitable[nats.NATS]]) -> list[Fact]:
 
 @cache
 def facts_of(kind: str) -> tuple[Fact, ...]:
-    """What a server process of this kind answers; asked once for all tests here."""
+    """What a server of this kind answers; asked once for all tests here."""
+    if kind == "simulator":
+        with World(seed=1, names=["interop"]) as world:
+            return tuple(world.run(_in_order(lambda: world.connect(allow_reconnect=False))))
     with running(kind) as server:
 
         async def connect() -> nats.NATS:
-            return await nats.connect(server.url, name="interop", allow_reconnect=False)
+            return await nats.connect(server.url, allow_reconnect=False)
 
         return tuple(asyncio.run(_in_order(connect)))
 
@@ -67,18 +72,19 @@ def _of(facts: tuple[Fact, ...], case: str) -> list[Fact]:
 ALL: dict[str, Case] = {**CASES, **LAST_CASES}
 
 
+@pytest.mark.parametrize("world", [OURS, "simulator"])
 @pytest.mark.parametrize("case", ALL)
-def test_nats_py_gets_the_same_answers_from_our_process(case: str) -> None:
+def test_nats_py_gets_nats_servers_answers_from_ours(case: str, world: str) -> None:
     require("go")
     theirs = _of(facts_of("nats-server"), case)
     assert theirs
-    found = compare(_of(facts_of(OURS), case), theirs, ALLOWED)
+    found = compare(_of(facts_of(world), case), theirs, ALLOWED)
     assert not found, f"{len(found)} facts differ:\n" + "\n".join(found)
 
 
 def test_every_allowed_difference_is_needed() -> None:
     require("go")
-    for kind in (OURS, "nats-server"):
+    for kind in (OURS, "simulator", "nats-server"):
         left = unused(facts_of(kind), ALLOWED)
         assert not left, f"remove: {left}"
 
