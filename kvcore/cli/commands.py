@@ -211,10 +211,8 @@ def usage(group: Group, command: Command, *, full: bool = False) -> str:
         lines += ["Args:", *_columns([(arg.shown, arg.help) for arg in command.args]), ""]
     if command.flags:
         lines += ["Flags:", *_columns(_flag_rows(command.flags)), ""]
-    elif not command.aliases:
-        lines.append("")
-    if command.aliases:
-        lines += [f"Command Aliases: {', '.join(command.aliases)}", ""]
+    aliases = ", ".join(command.aliases)
+    lines += [f"Command Aliases: {aliases}", ""] if aliases else [""]
     return _ended(lines, group, full=full)
 
 

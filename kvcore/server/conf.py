@@ -10,8 +10,9 @@ line number. So every value is an `Entry`: what was written, and where.
                                                       then from the environment that was given
 
 A bare word ends at white space or at one of `, ; ] }`; a `#` or `//` inside one is part of
-it, which is why a URL needs no quotes. Numbers may carry a size (`1k` is 1000, `1kb` and
-`1kib` are 1024), durations stay text and are read where they are used.
+it, which is why a URL needs no quotes. A word is kept as it was written: whether `2m` is two
+minutes, two million or a password is known to whoever uses it. `size` and `switch` read the
+commonest meanings (`1k` is 1000, `1kb` and `1kib` are 1024).
 
 Left out: `include`, which is refused by name; dates; block strings in parentheses.
 """
@@ -23,7 +24,7 @@ from typing import TypeAlias
 
 from kvcore import limits
 
-Value: TypeAlias = "str | int | float | bool | list[Entry] | dict[str, Entry]"
+Value: TypeAlias = "str | list[Entry] | dict[str, Entry]"
 
 
 class ConfError(Exception):
@@ -65,7 +66,6 @@ _SIZES = {
     "tib": 1024 * limits.GIB,
 }
 _NUMBER = re.compile(r"(-?\d+)([a-zA-Z]{0,3})")
-_FLOAT = re.compile(r"-?\d+\.\d+")
 _ESCAPES = {"t": "\t", "n": "\n", "r": "\r", '"': '"', "\\": "\\"}
 _SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _DEPTH = limits.JSON_DEPTH_COUNT
@@ -87,14 +87,9 @@ def size(text: str) -> int | None:
     return int(match[1]) * _SIZES.get(unit, 1)
 
 
-def _plain(word: str) -> Value:
-    """What a word without quotes means."""
-    if word.lower() in _SWITCHES:
-        return _SWITCHES[word.lower()]
-    if _FLOAT.fullmatch(word):
-        return float(word)
-    number = size(word)
-    return word if number is None else number
+def switch(text: str) -> bool | None:
+    """Whether `text` says on or off, None if neither."""
+    return _SWITCHES.get(text.lower())
 
 
 class _Reader:
@@ -170,7 +165,7 @@ class _Reader:
         word = match[0]
         if word.startswith("$"):
             return self._variable(word[1:], scopes)
-        return _plain(word)
+        return word
 
     def _variable(self, name: str, scopes: list[dict[str, Entry]]) -> Value:
         for scope in scopes:
@@ -178,7 +173,7 @@ class _Reader:
                 scope[name].used = True
                 return scope[name].value
         if name in self._environment:
-            return _plain(self._environment[name])
+            return self._environment[name]
         raise ConfError(self._line, f"variable ${name} is set nowhere")
 
     def _quoted(self) -> str:

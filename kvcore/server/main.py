@@ -98,8 +98,8 @@ class Server:
         self._name = name
         self._log = log
         self._exit_code = 0
-        self._stopping = False
         self._loop = new_event_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
         self._loop.set_exception_handler(self._bug)
         self._listening: asyncio.Server | None = None
         self._files: list[Path] = []
@@ -110,9 +110,8 @@ class Server:
     def run(self) -> int:
         """Serve; the exit code."""
         try:
-            self._start()
-            self._loop.run_forever()
-            self._end()
+            # The loop runs throughout: uvloop loses a signal that comes between two runs.
+            self._loop.run_until_complete(self._serve())
         except asyncio.CancelledError:
             pass  # the store failed before the first turn was over; that was said already
         except (ListenError, StorageError, ProcessError, OSError) as error:
@@ -124,9 +123,14 @@ class Server:
                 self._recorder.close()
         return self._exit_code
 
+    async def _serve(self) -> None:
+        await self._start()
+        await self._over
+        await self._end()
+
     # Start.
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
         settings, say = self._settings, self._log
         say.info("Starting nats-server")
         say.info(f"  Version:  {NATS_VERSION} (kvcore {__version__})")
@@ -140,7 +144,7 @@ class Server:
         self._stores = {"file": self._open_store(), "memory": MemoryStorage()}
         self._driver = self._make_driver(config)
         self._watch_signals(self._driver)
-        self._listening = self._loop.run_until_complete(self._listen(listener, self._driver))
+        self._listening = await self._listen(listener, self._driver)
         self._write_files(config)
         say.info(f"Listening for client connections on {shown(config.host, config.port)}")
         say.info("Server is ready")
@@ -247,11 +251,10 @@ class Server:
     # End.
 
     def _stop(self, reason: str) -> None:
-        if not self._stopping:
-            self._stopping = True
+        if not self._over.done():
+            self._over.set_result(None)
             self._log.info(reason)
             self._log.info("Initiating Shutdown...")
-            self._loop.stop()
 
     def _parent_gone(self) -> None:
         self._stop("The process that started this server is gone")
@@ -270,12 +273,12 @@ class Server:
         else:
             self._loop.call_later(0.1, self._stop_when_alone, driver)
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
         assert self._listening is not None
         assert self._driver is not None
         self._listening.close()
         self._driver.finish()
-        self._loop.run_until_complete(self._goodbye(self._driver))
+        await self._goodbye(self._driver)
         if self._exit_code == 0:
             for store in self._stores.values():
                 store.close()
@@ -292,8 +295,8 @@ class Server:
         if reason:
             self._log.fatal(reason)
         self._exit_code = 1
-        self._stopping = True
-        self._loop.stop()
+        if not self._over.done():
+            self._over.set_result(None)
 
     def _bug(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
         """An exception that nobody expected: our mistake, so nothing can be promised any more."""

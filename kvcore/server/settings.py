@@ -154,33 +154,32 @@ _Reader: TypeAlias = Callable[[_Keys, Entry], None]
 
 
 def _as_text(entry: Entry) -> str:
-    if isinstance(entry.value, bool) or not isinstance(entry.value, str | int):
+    if not isinstance(entry.value, str):
         raise ConfError(entry.line, "expected a text")
-    return str(entry.value)
+    return entry.value
 
 
 def _as_number(entry: Entry) -> int:
-    value = conf.size(entry.value) if isinstance(entry.value, str) else entry.value
-    if isinstance(value, bool) or not isinstance(value, int):
+    number = conf.size(_as_text(entry))
+    if number is None:
         raise ConfError(entry.line, "expected a number")
-    return value
+    return number
 
 
 def _as_switch(entry: Entry) -> bool:
-    if not isinstance(entry.value, bool):
+    found = conf.switch(_as_text(entry))
+    if found is None:
         raise ConfError(entry.line, "expected true or false")
-    return entry.value
+    return found
 
 
 def _as_duration(entry: Entry) -> Nanos:
     """A text such as `2m`, or a plain number of seconds."""
-    value = entry.value
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ConfError(entry.line, "expected a duration")
-    if not isinstance(value, str):
-        return round(value * SECOND_NS)
+    text = _as_text(entry)
     try:
-        return flags.parse_duration(value)
+        if text.replace(".", "", 1).isdecimal():
+            return round(float(text) * SECOND_NS)
+        return flags.parse_duration(text)
     except ValueError as error:
         raise ConfError(entry.line, str(error)) from error
 

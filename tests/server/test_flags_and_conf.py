@@ -1,0 +1,220 @@
+"""A command line and a configuration file made for nats-server are understood, or refused."""
+
+import pytest
+
+from kvcore.limits import GIB, KIB, MINUTE_NS, SECOND_NS
+from kvcore.node.config import User
+from kvcore.server import conf, flags
+from kvcore.server.settings import SettingsError, read
+
+
+def settings(*argv: str, name: str = "kvcore", environment: dict[str, str] | None = None):
+    return read(flags.parse(argv), name, environment or {})
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "server.conf"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-p", "5222"],
+        ["--port", "5222"],
+        ["-port=5222"],
+        ["--p=5222"],
+    ],
+)
+def test_a_flag_is_taken_in_every_form_of_gos_flag_package(words):
+    assert settings(*words).port == 5222
+
+
+@pytest.mark.parametrize("words", [["-sd", "d"], ["-sd=d"], ["--store_dir", "d"]])
+def test_the_store_directory_has_three_names(words):
+    assert settings(*words).store_dir == "d"
+
+
+def test_a_switch_never_eats_the_next_word():
+    found = settings("-js", "-p", "1")
+    assert (found.jetstream, found.port) == (True, 1)
+    assert settings("-js=false").jetstream is False
+
+
+def test_defaults_are_loopback_jetstream_and_an_ack_after_the_disk():
+    found = settings()
+    assert (found.host, found.jetstream, found.sync) == ("127.0.0.1", True, "always")
+    assert found.store_dir == "./kvcore-data"
+
+
+def test_jetstream_is_off_on_request_and_under_the_name_nats_server():
+    assert settings("--no-jetstream").jetstream is False
+    assert settings(name="nats-server").jetstream is False
+    assert settings("-js", name="nats-server").jetstream is True
+
+
+def test_dv_is_debug_and_trace():
+    found = settings("-DV")
+    assert (found.debug, found.trace) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--bogus"], "unknown flag --bogus"),
+        (["-p"], "needs a value"),
+        (["-p", "many"], "is a number, not 'many'"),
+        (["-js=maybe"], "true or false"),
+        (["-p", "1", "extra"], "'extra'"),
+        (["--tls"], "TLS comes later"),
+        (["--cluster", "nats://x:1"], "clustering comes later"),
+        (["--routes=nats://x:1"], "clustering comes later"),
+        (["--sync-interval", "soon"], "no duration"),
+    ],
+)
+def test_a_command_line_that_cant_be_honoured_is_refused_in_one_sentence(words, said):
+    with pytest.raises(flags.FlagError, match=said) as refused:
+        flags.parse(words)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sync", "sometimes"], "always, interval or never"),
+        (["--sync-interval", "1s"], "--sync interval"),
+        (["--user", "a"], "go together"),
+        (["-p", "70000"], "70000"),
+        (["-n", "two words"], "white space"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(words, said):
+    with pytest.raises(SettingsError, match=said):
+        settings(*words)
+
+
+def test_http_monitoring_is_ignored_with_a_warning():
+    found = settings("-m", "8222")
+    assert found.warnings == ("HTTP monitoring comes later: nothing listens there",)
+
+
+def test_the_usage_text_names_every_flag_that_works():
+    text = flags.usage()
+    for flag in flags.FLAGS:
+        if flag.kind != "later" and flag.setting != "parent_fd":
+            assert all(name in text for name in flag.names)
+
+
+def test_a_whole_configuration_file(file):
+    found = settings(
+        "-c",
+        file(
+            """
+            # a server
+            listen: 127.0.0.1:4333   // where
+            server_name = "one"
+            server_tags [eu, 'ssd']
+            max_payload: 64KB; ping_interval: "30s", ping_max: 3
+            ports_file_dir: /tmp
+            password: s3cret
+            authorization {
+              timeout: 3
+              users = [
+                {user: a, password: $password}
+                {user: b, password: "b # c"}
+              ]
+            }
+            accounts { $SYS { users: [{user: sys, password: s}] } }
+            jetstream {
+              store_dir: /data, max_file_store: 1GB
+              max_mem_store: 64k
+              sync_interval: 2m
+            }
+            leafnodes { port: 7422 }
+            websocket { port: 8080 }
+            """
+        ),
+    )
+    assert (found.host, found.port, found.server_name) == ("127.0.0.1", 4333, "one")
+    assert found.tags == ("eu", "ssd")
+    assert (found.max_payload, found.ping_interval, found.ping_max) == (
+        64 * KIB,
+        30 * SECOND_NS,
+        3,
+    )
+    assert found.users == (User("a", "s3cret"), User("b", "b # c"), User("sys", "s"))
+    assert (found.store_dir, found.max_storage, found.max_memory) == ("/data", GIB, 64_000)
+    assert (found.sync, found.sync_interval) == ("interval", 2 * MINUTE_NS)
+    assert found.auth_timeout == 3 * SECOND_NS
+    assert found.warnings == ("line 22: leafnodes is ignored", "line 23: websocket is ignored")
+
+
+def test_a_flag_wins_over_the_file(file):
+    assert settings("-c", file("port: 1\n"), "-p", "2").port == 2
+
+
+def test_sync_interval_always_is_the_default_said_aloud(file):
+    assert settings("-c", file("jetstream { sync_interval: always }")).sync == "always"
+
+
+def test_jetstream_can_be_switched_in_the_file(file):
+    assert settings("-c", file("jetstream: disabled")).jetstream is False
+    assert settings("-c", file("jetstream: enabled"), name="nats-server").jetstream is True
+    assert settings("-c", file("jetstream {}"), name="nats-server").jetstream is True
+
+
+def test_a_variable_may_come_from_the_environment(file):
+    found = settings("-c", file("port: $PORT"), environment={"PORT": "4500"})
+    assert found.port == 4500
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("port: 1\nbogus: 2\n", 2, 'unknown field "bogus"'),
+        ("authorization {\n  tokn: x\n}\n", 2, 'unknown field "tokn"'),
+        ("authorization {\n token: x\n", 3, "ends inside the block of line 1"),
+        ("server_tags: [a,\n", 2, "ends inside the list of line 1"),
+        ('port: "abc"\n', 1, "expected a number"),
+        ("port: $NOWHERE\n", 1, r"variable \$NOWHERE is set nowhere"),
+        ("include other.conf\n", 1, "include is not supported"),
+        ("tls { cert_file: x }\n", 1, "TLS comes later"),
+        ("cluster { name: x }\n", 1, "clustering comes later"),
+        ("\naccounts { A { users: [] } }\n", 2, "accounts but .SYS come later"),
+        ("authorization {\n users: [{user: a, password: b, permissions: {}}] }", 2, "permissions"),
+        ("authorization { user: a }\n", 1, "go together"),
+        ("authorization { user: a, password: '$2a$10$x' }", 1, "bcrypt"),
+        ("server_name: 'never ends\n", 1, "never ends"),
+        ("ping_interval: 2x\n", 1, "no duration"),
+        ("a { " * 60 + "}" * 60, 1, "deeper"),
+        ("listen: here\n", 1, "HOST:PORT"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named_with_its_line(file, text, line, said):
+    path = file(text)
+    with pytest.raises(SettingsError, match=said) as refused:
+        settings("-c", path)
+    assert f"{path}:{line}: " in str(refused.value)
+
+
+def test_a_file_that_isnt_there_is_named():
+    with pytest.raises(SettingsError, match=r"nowhere\.conf: No such file"):
+        settings("-c", "nowhere.conf")
+
+
+def test_secrets_are_never_in_a_settings_repr(file):
+    path = file("authorization { token: hush, user: u, password: hush }")
+    assert "hush" not in repr(settings("-c", path))
+
+
+@pytest.mark.parametrize(
+    ("word", "count"),
+    [("1k", 1000), ("1kb", 1024), ("2MiB", 2 << 20), ("3G", 3 * 10**9), ("x", None)],
+)
+def test_sizes_are_nats_servers(word, count):
+    assert conf.size(word) == count
