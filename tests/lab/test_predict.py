@@ -16,7 +16,7 @@ def nowhere(monkeypatch):
 
 
 def test_without_anyone_at_the_keyboard_there_is_no_prediction(capsys):
-    assert predict("02b", "Which revision?", OPTIONS) == "no prediction"
+    predict("02b", "Which revision?", OPTIONS)
     assert capsys.readouterr().out.splitlines() == [
         "Predict 02b: Which revision?",
         "  2  ·  3  ·  4",
@@ -28,8 +28,8 @@ def test_without_anyone_at_the_keyboard_there_is_no_prediction(capsys):
 
 def test_an_answer_in_python_is_recorded_and_put_beside_the_outcome(capsys):
     predict("02b", "Which revision?", OPTIONS)
-    assert predict("02b", answer="2") == "2"
-    assert predict("02b", "Which revision?", OPTIONS) == "2"
+    predict("02b", answer="2")
+    predict("02b", "Which revision?", OPTIONS)
     capsys.readouterr()
     outcome("02b", 3, because="all keys share the sequence")
     assert capsys.readouterr().out.splitlines() == [
