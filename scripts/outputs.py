@@ -37,6 +37,9 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         if tags & {"exercise", "nbval-ignore-output"}:
             cell.outputs = []
         for output in cell.outputs:
+            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        cell.outputs = [each for each in cell.outputs if each.get("data", True)]
+        for output in cell.outputs:
             output.pop("execution_count", None)
             if output.output_type == "execute_result":
                 output["execution_count"] = None

@@ -16,7 +16,7 @@ from typing import Any
 
 from kvcore.lab.pictures import server_cards
 from kvcore.lab.simulated import SimulatedCluster
-from kvcore.viz.figure import has_widgets, show
+from kvcore.viz.figure import has_widgets, show, show_widget
 
 VERBS = ("crash", "restart", "pause", "resume", "power_cut")
 
@@ -28,18 +28,19 @@ def fault_buttons(cluster: SimulatedCluster, *verbs: str) -> None:
     if unknown:
         raise ValueError(f"no button for {unknown[0]!r}; there are {', '.join(VERBS)}")
     calls = [(verb, name) for name in cluster.simulation.hosts for verb in chosen]
-    show(server_cards(cluster))
     for verb, name in calls:
         print(f'the {verb} button is: await cluster.{verb}("{name}")')
     if has_widgets():
         _display(cluster, calls)
+    else:
+        show(server_cards(cluster))
 
 
 def _display(cluster: SimulatedCluster, calls: list[tuple[str, str]]) -> None:
     import ipywidgets
-    from IPython.display import display
 
-    picture = ipywidgets.HTML(server_cards(cluster).html())
+    cards = server_cards(cluster)
+    picture = ipywidgets.HTML(cards.html())
     said = ipywidgets.HTML("")
     buttons = []
     for verb, name in calls:
@@ -49,13 +50,18 @@ def _display(cluster: SimulatedCluster, calls: list[tuple[str, str]]) -> None:
         buttons.append(button)
     panel = ipywidgets.VBox([ipywidgets.HBox(buttons), said, picture])
     panel.add_class("kvcore-panel")
-    display(panel)
+    show_widget(panel, cards)
 
 
 def _handler(
     cluster: SimulatedCluster, verb: str, name: str, picture: Any, said: Any
 ) -> Callable[[Any], None]:
     def clicked(_button: Any) -> None:
+        if cluster.simulation.closed:
+            said.value = (
+                "<code>this world is over: open the cluster and show its buttons anew</code>"
+            )
+            return
         cluster.call(carry_out(cluster, verb, name, partial(_tell, cluster, picture, said)))
 
     return clicked

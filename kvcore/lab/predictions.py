@@ -16,7 +16,7 @@ Left out: marks, and a reply that tells right from wrong before the run.
 
 from kvcore.lab import journal
 from kvcore.lab.feedback import say
-from kvcore.viz.figure import has_widgets
+from kvcore.viz.figure import has_widgets, show_widget
 
 NONE = "no prediction"
 
@@ -29,8 +29,8 @@ def predict(
     options: list[str] | tuple[str, ...] = (),
     *,
     answer: str | None = None,
-) -> str:
-    """Asks, and returns the prediction on record or "no prediction". `answer` records one."""
+) -> None:
+    """Asks, with a row of choices where there is a front end. `answer` records one at once."""
     if options:
         _asked[prediction_id] = tuple(options)
     known = _asked.get(prediction_id, ())
@@ -43,7 +43,6 @@ def predict(
         say("  " + "  ·  ".join(known))
         say(f'  the same in Python: predict("{prediction_id}", answer="{known[0]}")')
         _show_choices(prediction_id, question, known)
-    return journal.predicted(prediction_id) or NONE
 
 
 def outcome(prediction_id: str, result: object, *, because: str = "") -> None:
@@ -65,7 +64,6 @@ def _show_choices(prediction_id: str, question: str, options: tuple[str, ...]) -
     if not has_widgets():
         return
     import ipywidgets
-    from IPython.display import display
 
     said = journal.predicted(prediction_id)
     buttons = ipywidgets.RadioButtons(
@@ -82,4 +80,4 @@ def _show_choices(prediction_id: str, question: str, options: tuple[str, ...]) -
 
     buttons.observe(chosen, names="value")
     buttons.tooltip = question
-    display(buttons)
+    show_widget(buttons)

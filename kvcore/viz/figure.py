@@ -22,6 +22,7 @@ from typing import Any
 from kvcore.viz.tokens import stylesheet
 
 ALT_CHARACTERS = 10  # anything shorter says nothing
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,18 @@ def show(figure: object, *, alt: str = "", table: object = None) -> None:
     if not hasattr(figure, "savefig"):
         raise TypeError(f"show takes a Picture, SVG text or a matplotlib figure, not {figure!r}")
     _display_plot(figure, alt, Table.of(table))
+
+
+def show_widget(widget: Any, instead: Picture | None = None) -> None:
+    """Displays a widget; where no front end draws it, `instead` (or nothing) stands there.
+
+    One output holds both, so a stored notebook keeps the picture and leaves the widget out.
+    """
+    from IPython.display import display
+
+    view = widget._repr_mimebundle_()
+    data = {WIDGET_VIEW: view[WIDGET_VIEW]}
+    display(data | (instead._repr_mimebundle_() if instead else {}), raw=True)
 
 
 def _described(svg: str, alt: str) -> str:

@@ -9,7 +9,7 @@ Left out: playing by itself. The reader sets the pace.
 
 from collections.abc import Sequence
 
-from kvcore.viz.figure import has_widgets, show
+from kvcore.viz.figure import has_widgets, show, show_widget
 from kvcore.viz.logstrip import Entry, log_strip
 
 
@@ -22,7 +22,6 @@ def log_slider(entries: Sequence[Entry], *, title: str = "log", name: str = "ent
     if not log or not has_widgets():
         return
     import ipywidgets
-    from IPython.display import display
 
     frame = ipywidgets.HTML(log_strip(log, title=title, upto=newest).svg)
     slider = ipywidgets.IntSlider(
@@ -37,4 +36,4 @@ def log_slider(entries: Sequence[Entry], *, title: str = "log", name: str = "ent
         frame.value = log_strip(log, title=title, upto=change["new"]).svg
 
     slider.observe(moved, names="value")
-    display(ipywidgets.VBox([slider, frame]))
+    show_widget(ipywidgets.VBox([slider, frame]))
