@@ -20,6 +20,8 @@ _HOME = {
     "use": "kvcore.lab.exercise",
     "outcome": "kvcore.lab.predictions",
     "predict": "kvcore.lab.predictions",
+    "preflight": "kvcore.lab.machine",
+    "SecondPython": "kvcore.lab.second",
     "progress": "kvcore.lab.table",
     "show_source": "kvcore.lab.source",
     "show": "kvcore.viz.figure",
