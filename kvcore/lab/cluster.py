@@ -212,8 +212,10 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     return asyncio.run(main())
 
 
-def run_apart(main: Callable[[Cluster], Awaitable[T]], *, seed: int, servers: int = 1) -> T:
+def run_apart(
+    main: Callable[[Cluster], Awaitable[T]], *, seed: int, servers: int = 1, **options: Any
+) -> T:
     """Runs `main(cluster)` in a simulated world of its own, without leaving the current one."""
     from kvcore.lab import simulated
 
-    return simulated.run_apart(main, seed=seed, servers=servers)
+    return simulated.run_apart(main, seed=seed, servers=servers, **options)

@@ -168,9 +168,11 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         del _scripts[loop]
 
 
-def run_apart(main: Callable[[Cluster], Awaitable[T]], *, seed: int, servers: int = 1) -> T:
+def run_apart(
+    main: Callable[[Cluster], Awaitable[T]], *, seed: int, servers: int = 1, **options: Any
+) -> T:
     """Runs `main(cluster)` in a world of its own; see `kvcore.lab.cluster.run_apart`."""
-    world = World(servers, seed)
+    world = World(servers, seed, **options)
 
     async def body() -> T:
         return await main(SimulatedCluster(world))

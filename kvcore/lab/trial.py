@@ -38,13 +38,17 @@ def in_world(
     *answers: object,
     seed: int,
     servers: int = 1,
+    **options: Any,
 ) -> T:
-    """What `judge(cluster, *answers, seed)` returns, run in a fresh cluster of that seed."""
+    """What `judge(cluster, *answers, seed)` returns, run in a fresh cluster of that seed.
+
+    `options` are the simulator's own, as `names=("harbour",)`.
+    """
 
     async def main(cluster: Cluster) -> T:
         return await judge(cluster, *answers, seed)
 
-    return run_apart(main, seed=seed, servers=servers)
+    return run_apart(main, seed=seed, servers=servers, **options)
 
 
 async def answer(function: object, *arguments: object, seconds: float = VIRTUAL_SECONDS) -> Any:
