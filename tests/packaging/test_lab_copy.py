@@ -3,7 +3,9 @@
 import importlib.util
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("lab_script", ROOT / "scripts" / "lab.py")
@@ -96,6 +98,23 @@ def test_no_shipped_setting_turns_the_token_off_or_allows_root():
         text = path.read_text().lower()
         assert "token" not in text
         assert "allow_root" not in text
+
+
+def test_untouched_lessons_are_trusted_and_edited_ones_are_not(folders):
+    course, work = folders
+    for name, text in (("00_start_here", "0"), ("01_put_get", "1")):
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)])
+        nbformat.write(notebook, course / f"{name}.ipynb")
+    lab.copy(course, work)
+    edited = nbformat.read(work / "01_put_get.ipynb", as_version=4)
+    edited.cells[0].source = "mine"
+    nbformat.write(edited, work / "01_put_get.ipynb")
+    lab.trust(course, work)
+    notary = NotebookNotary(data_dir=str(work / ".jupyter"))
+    trusted = {
+        p.name: notary.check_signature(nbformat.read(p, as_version=4)) for p in work.glob("*.ipynb")
+    }
+    assert trusted == {"00_start_here.ipynb": True, "01_put_get.ipynb": False}
 
 
 def test_extra_arguments_are_passed_on_last():
