@@ -1,0 +1,248 @@
+"""`kvcore kv` against our own server, and line by line against the official CLI."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.require import program, require
+from tests.support.servers import Server, running
+
+SERVE = [sys.executable, "-m", "kvcore.cli.main", "serve"]
+OURS = [sys.executable, "-m", "kvcore.cli.main", "nats"]
+
+# What may differ: times, ages and the server's made-up name.
+MASKS = (
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "TIME"),
+    (re.compile(r"│ +[0-9.]+m?s +│$", re.MULTILINE), "│ AGE │"),
+    (re.compile(r"Leader: .*"), "Leader: NAME"),
+)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with running("kvcore", argv=SERVE) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def other() -> Iterator[Server]:
+    """A second server, so that two CLIs can do the same things from the same beginning."""
+    with running("kvcore", argv=SERVE) as started:
+        yield started
+
+
+def run(
+    program_words: Sequence[str], server: Server, *words: str, stdin: bytes = b""
+) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [*program_words, *words],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "NATS_URL": server.url, "COLUMNS": "80"},
+    )
+    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode()
+
+
+def ours(server: Server, *words: str, stdin: bytes = b"") -> tuple[int, str, str]:
+    return run(OURS, server, *words, stdin=stdin)
+
+
+def masked(text: str) -> str:
+    for pattern, mask in MASKS:
+        text = pattern.sub(mask, text)
+    return text
+
+
+# Command lines, each with its standard input; run in this order on both sides.
+SAME: tuple[tuple[str, bytes], ...] = (
+    ("kv ls", b""),
+    ("kv add my_kv_store", b""),
+    ("kv add my_kv_store", b""),
+    ("kv add my_kv_store --history 3", b""),
+    ("kv add bad.name", b""),
+    ("kv add H --history 65", b""),
+    ("kv add H --history 0", b""),
+    ("kv add H --storage rocksdb", b""),
+    ("kv add H --ttl abc", b""),
+    ("kv add H --max-value-size x", b""),
+    ("kv add H --metadata ab", b""),
+    ("kv add R --replicas 6", b""),
+    ("kv add H --history 5 --ttl 36h --marker-ttl 30s --storage memory --compress", b""),
+    ("kv add I --max-value-size 1KB --max-bucket-size 10M --description d --metadata a=b", b""),
+    ("kv put my_kv_store greeting hello", b"ignored\n"),
+    ("kv get my_kv_store greeting", b""),
+    ("kv get my_kv_store greeting --raw", b""),
+    ("kv put my_kv_store piped", b"from stdin\n"),
+    ("kv get my_kv_store piped --raw", b""),
+    ("kv get my_kv_store piped", b""),
+    ("kv put my_kv_store bytes", b"\x00\x01\xff"),
+    ("kv get my_kv_store bytes", b""),
+    ("kv del my_kv_store bytes -f", b""),  # a table can't show them the same way twice
+    ("kv put my_kv_store long", b"x" * 300),
+    ("kv get my_kv_store long", b""),
+    ("kv history my_kv_store long", b""),
+    ("kv put my_kv_store .bad v", b""),
+    ("kv put my_kv_store a.* v", b""),
+    ("kv put nobucket k v", b""),
+    ("kv get nobucket k", b""),
+    ("kv get my_kv_store nokey", b""),
+    ("kv get my_kv_store greeting --revision 1", b""),
+    ("kv get my_kv_store greeting --revision 99", b""),
+    ("kv create my_kv_store greeting other", b""),
+    ("kv create my_kv_store fresh other", b""),
+    ("kv create my_kv_store t v --ttl 30s", b""),
+    ("kv create H t v --ttl 30s", b""),
+    ("kv update my_kv_store greeting new 1", b""),
+    ("kv update my_kv_store greeting newer 1", b""),
+    ("kv update my_kv_store greeting newer abc", b""),
+    ("kv put H a 1", b""),
+    ("kv put H a 2", b""),
+    ("kv history H a", b""),
+    ("kv revert H a 2 --force", b""),
+    ("kv del H a -f", b""),
+    ("kv create H a again", b""),
+    ("kv del H a", b""),
+    ("kv purge H a -f", b""),
+    ("kv history H a", b""),
+    ("kv history H nokey", b""),
+    ("kv history nobucket a", b""),
+    ("kv ls", b""),
+    ("kv ls -n", b""),
+    ("kv ls my_kv_store", b""),
+    ("kv ls my_kv_store -v", b""),
+    ("kv ls my_kv_store -v --display-value", b""),
+    ("kv ls my_kv_store fresh -v", b""),
+    ("kv ls my_kv_store nokey", b""),
+    ("kv ls nobucket", b""),
+    ("kv status H", b""),
+    ("kv info nobucket", b""),
+    ("kv info", b""),
+    ("kv compact H -f", b""),
+    ("kv compact H", b""),
+    ("kv compact nobucket -f", b""),
+    ("kv get H a --timeout 1", b""),
+    ("kv put", b""),
+    ("kv put H", b""),
+    ("kv get H", b""),
+    ("kv update H a v", b""),
+    ("kv del --help-me", b""),
+    ("kv put H neg -1", b""),
+    ("kv put H neg -- -1", b""),
+    ("kv rm H -f", b""),
+    ("kv del H -f", b""),
+)  # fmt: skip
+
+
+def test_every_line_and_exit_code_is_the_official_clis(server, other):
+    require("go")
+    official = [program("nats")]
+    with ThreadPoolExecutor(2) as both:
+        for line, stdin in SAME:
+            words = line.split()
+            mine = both.submit(ours, server, *words, stdin=stdin)
+            theirs = both.submit(run, official, other, *words, stdin=stdin)
+            assert [masked(str(part)) for part in mine.result()] == [
+                masked(str(part)) for part in theirs.result()
+            ], line
+
+
+def test_an_argument_wins_over_standard_input_and_without_it_the_newline_is_kept(server):
+    ours(server, "kv", "add", "inputs")
+    assert ours(server, "kv", "put", "inputs", "a", "given", stdin=b"piped\n")[1] == "given\n"
+    assert ours(server, "kv", "get", "inputs", "a", "--raw")[1] == "given"
+    assert ours(server, "kv", "put", "inputs", "a", stdin=b"piped\n")[1] == "\n"
+    assert ours(server, "kv", "get", "inputs", "a", "--raw")[1] == "piped\n"
+
+
+def watched(server: Server, *words: str, lines: int) -> list[str]:
+    """The first lines of a watch; the stored keys are there, so it never waits for more."""
+    process = subprocess.Popen(
+        [*OURS, "kv", "watch", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "NATS_URL": server.url},
+    )
+    assert process.stdout is not None
+    found = [re.sub(r"^\[.*?\] ", "", process.stdout.readline().rstrip()) for _ in range(lines)]
+    process.terminate()
+    process.communicate(timeout=20)
+    return found
+
+
+def test_a_watch_shows_what_is_stored_and_then_waits(server):
+    ours(server, "kv", "add", "seen", "--history", "5")
+    for words in (("put", "seen", "a", "1"), ("put", "seen", "a", "2"), ("put", "seen", "b", "3")):
+        ours(server, "kv", *words)
+    ours(server, "kv", "del", "seen", "b", "-f")
+    assert watched(server, "seen", lines=2) == ["PUT seen > a: 2", "DELETE seen > b"]
+    assert watched(server, "seen", "a", lines=1) == ["PUT seen > a: 2"]
+    assert watched(server, "seen", "--history", lines=4) == [
+        "PUT seen > a: 1",
+        "PUT seen > a: 2",
+        "PUT seen > b: 3",
+        "DELETE seen > b",
+    ]
+    assert watched(server, "seen", "--no-deletes", "--revision", "2", lines=2) == [
+        "PUT seen > a: 2",
+        "PUT seen > b: 3",
+    ]
+
+
+def test_nobody_listening_is_said_at_once():
+    done = subprocess.run(
+        [*OURS, "-s", "nats://127.0.0.1:1", "kv", "ls"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "nats: error: nats: no servers available for connection\n"
+
+
+def test_credentials_are_flags_or_environment_and_a_wrong_one_is_one_line():
+    with running("kvcore", "--user", "me", "--pass", "secret", argv=SERVE) as server:
+        code, _, said = ours(server, "kv", "ls")
+        assert (code, said) == (1, "nats: error: nats: Authorization Violation\n")
+        assert ours(server, "kv", "ls", "--user", "me", "--password", "secret")[0] == 0
+        assert ours(server, "--user", "me", "--password=secret", "kv", "ls")[0] == 0
+
+
+def test_kvcore_kv_and_the_name_nats_are_the_same_program(server, tmp_path):
+    ours(server, "kv", "add", "names")
+    direct = [sys.executable, "-m", "kvcore.cli.main", "kv"]
+    assert "names\n" in run(direct, server, "ls", "-n")[1]
+    link = tmp_path / "nats"
+    link.write_text(f"#!{sys.executable}\nfrom kvcore.cli.main import main\nmain()\n")
+    link.chmod(0o755)
+    assert "names\n" in run([str(link)], server, "kv", "ls", "-n")[1]
+
+
+def test_other_commands_of_the_official_cli_are_refused_by_name(server):
+    code, _, said = ours(server, "stream", "ls")
+    assert code == 1
+    assert "only `kv` is here, not 'stream'" in said
+
+
+def test_the_kv_commands_load_no_typer(server):
+    script = (
+        "import sys\nfrom kvcore.cli.main import run\n"
+        "code = run('nats', ['kv', 'ls', '-n'])\n"
+        "assert 'typer' not in sys.modules and 'rich' not in sys.modules\nsys.exit(code)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "NATS_URL": server.url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
