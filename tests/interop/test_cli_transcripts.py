@@ -24,7 +24,16 @@ SIDE_BY_SIDE = 4
 # nats-server against itself shows that the masks are enough: KVCORE_INTEROP_OURS=nats-server
 OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
 
-Transcripts = dict[tuple[str, str], list[Entry]]
+LATER = {"mirror": "mirrors and sources are refused by name; they come with the KV surface"}
+COMPARED = [
+    pytest.param(
+        family,
+        marks=[pytest.mark.xfail(reason=LATER[family], strict=True)]
+        if family in LATER and OURS == "kvcore"
+        else [],
+    )
+    for family in FAMILIES
+]
 
 
 def _type(family: str, kind: str) -> list[Entry]:
@@ -62,7 +71,7 @@ def transcriber() -> Iterator[Transcriber]:
     transcriber.close()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", COMPARED)
 def test_same_commands_give_the_same_lines_and_exit_codes(
     transcriber: Transcriber, family: str
 ) -> None:
