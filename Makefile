@@ -49,7 +49,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP) tools
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 outputs: $(STAMP)
 	$(BIN)/python scripts/outputs.py
