@@ -12,7 +12,8 @@ Left out: why a message is gone. The stream does not remember that; the lesson t
 it can say so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
@@ -51,12 +52,15 @@ def _card(known_as: str, name: str, cluster: SimulatedCluster) -> Card:
     return Card(name, "follower", last.term, last.log_end, last.commit, down=True)
 
 
-async def bucket_log(js: JetStreamContext, bucket: str, *, text: bool = True) -> list[Entry]:
+async def bucket_log(
+    js: JetStreamContext, bucket: str, *, text: bool = True, known: Iterable[Entry] = ()
+) -> list[Entry]:
     """Every message of a bucket's stream, oldest first, with ghosts where one is gone.
 
     Values are decoded as UTF-8 (`text`), undecodable bytes replaced; NotFoundError if there
-    is no such bucket.
+    is no such bucket. A ghost shows what an earlier look, given as `known`, saw in its place.
     """
+    seen = {each.revision: each for each in known}
     stream = f"KV_{bucket}"
     state = (await js.stream_info(stream)).state
     prefix = f"$KV.{bucket}."
@@ -65,7 +69,8 @@ async def bucket_log(js: JetStreamContext, bucket: str, *, text: bool = True) ->
         try:
             message = await js.get_msg(stream, seq)
         except NotFoundError:
-            entries.append(Entry(seq, "", state="removed", reason=GONE))
+            ghost = replace(seen.get(seq, Entry(seq, "")), state="removed")
+            entries.append(replace(ghost, reason=ghost.reason or GONE))
             continue
         headers = message.headers or {}
         operation = _OPERATIONS.get(headers.get("KV-Operation", ""), "put")
