@@ -278,3 +278,21 @@ def test_kvcore_serve_help_and_version_need_no_server():
             [*SERVE, flag], capture_output=True, text=True, check=True, timeout=30
         )
         assert said in done.stdout
+
+
+def test_a_client_that_does_not_read_is_closed_alone_and_costs_a_bounded_amount(server):
+    with Wire(server.port, CONNECT) as stalled, Wire(server.port, CONNECT) as busy:
+        stalled.send(b"SUB flood 1\r\nPING\r\n")
+        stalled.until("PONG")
+        body = b"x" * (1 << 20)
+        before = server.rss()
+        for _ in range(90):
+            busy.send(b"PUB flood %d\r\n%s\r\nPING\r\n" % (len(body), body))
+            busy.until("PONG")
+        assert server.rss() - before < 300 << 20
+        told = False
+        while (frame := stalled.frame()) is not None:
+            told = told or frame == "-ERR 'Slow Consumer'"
+        assert told
+        busy.send(b"PING\r\n")
+        busy.until("PONG")
