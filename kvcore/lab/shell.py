@@ -134,6 +134,8 @@ class Shell:
             )
             if self._reasons and result is not None and failed:
                 result.error_in_exec = self._reasons[-1]
+            if self._reasons and not failed and isinstance(self._reasons[-1], KeyboardInterrupt):
+                raise self._reasons[-1]  # it came as the statement ended; the next must not run
         finally:
             self.run_queue()
             self._close_left()

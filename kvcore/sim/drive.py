@@ -7,9 +7,9 @@ done, and steps back in (`outside`; the order of the steps is what Python 3.14 c
 `run` is that for one statement, and ends it properly whatever happens. When the simulation
 stalls or the learner interrupts, the statement's task is cancelled, as Ctrl-C cancels
 asyncio's main task, and not left to go on in later cells; it may clean up; then the true
-reason is raised in place of CancelledError. An interrupt is raised where the learner's code
-is at that moment, if it is running, and cancels the statement if it waits, so that the
-client's own tasks never meet it.
+reason is raised in place of CancelledError. An interrupt does so too, so that tasks of the
+client's and of a `gather` never meet it; only code that doesn't let go of the loop is
+interrupted where it stands.
 
 Left out: threads. A call from another thread is queued by `kvcore.lab`.
 """
@@ -27,6 +27,7 @@ from kvcore.sim.loop import VirtualLoop
 from kvcore.sim.waiting import describe
 
 T = TypeVar("T")
+_BUSY_SECONDS = 0.1  # a turn as long as this is code that doesn't let go
 _CANCELS_COUNT = 3  # how often a statement may ignore that it is cancelled
 
 
@@ -49,7 +50,7 @@ def outside() -> Iterator[None]:
 def run(
     loop: VirtualLoop,
     coroutine: Coroutine[Any, Any, T],
-    on_reason: Callable[[BaseException], None] = lambda _reason: None,
+    on_reason: Callable[[BaseException], None] | None = None,
 ) -> T:
     """Runs the coroutine to its end on the loop; must not be called while the loop runs.
 
@@ -63,24 +64,27 @@ def run(
     def cancel(why: BaseException) -> None:
         nonlocal reason
         reason = why
-        on_reason(why)
-        main.cancel()
+        if on_reason is not None:
+            on_reason(why)
+        loop.when_quiet(main.cancel)
 
     loop.start_watch()
     try:
         with outside(), _interrupts(loop, cancel):
             for _ in range(_CANCELS_COUNT):
                 try:
-                    return loop.run_until_complete(main)  # type: ignore[no-any-return]
+                    value: T = loop.run_until_complete(main)
+                    if isinstance(reason, KeyboardInterrupt) and on_reason is None:
+                        break  # it came at the very end, or the statement held on
+                    return value
                 except asyncio.CancelledError:
                     break
                 except (SimulationStalled, KeyboardInterrupt) as error:
-                    if not main.done():
-                        cancel(error)
-                    elif isinstance(error, KeyboardInterrupt):
+                    if main.done() and isinstance(error, KeyboardInterrupt):
                         raise  # it came out of the statement itself
-                    else:
-                        return main.result()  # type: ignore[no-any-return]  # done in time after all
+                    if main.done():
+                        return main.result()  # type: ignore[no-any-return]  # done after all
+                    cancel(error)
     finally:
         loop.stop_watch()
         loop.waits_for = str
@@ -129,21 +133,27 @@ def _interrupts(loop: VirtualLoop, cancel: Callable[[BaseException], None]) -> I
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    asked = False
+    asked = over = False
+
+    def insist() -> None:
+        if not over and loop.awaits_quiet and loop.is_held(_BUSY_SECONDS):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     def interrupt(_signal: int, _frame: FrameType | None) -> None:
         __tracebackhide__ = True  # the learner's line is what matters
         nonlocal asked
         elsewhere = asyncio._get_running_loop() is not loop  # noqa: SLF001
-        task = None if elsewhere else asyncio.current_task(loop)
-        learners = task is not None and not loop.is_clients_own(task)
-        if asked or elsewhere or learners:
+        if asked or elsewhere or loop.is_held(_BUSY_SECONDS):
             raise KeyboardInterrupt
         asked = True
         cancel(KeyboardInterrupt())
+        timer = threading.Timer(2 * _BUSY_SECONDS, insist)
+        timer.daemon = True
+        timer.start()
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
+        over = True
         signal.signal(signal.SIGINT, before)

@@ -40,6 +40,7 @@ from kvcore.sim.network import Network
 T = TypeVar("T")
 _END_OF_SLEEP = asyncio.futures._set_result_unless_cancelled  # type: ignore[attr-defined] # noqa: SLF001
 _LONG_TURN_SECONDS = 0.5
+_QUIET_TURNS_COUNT = 200
 _SHORT_TIMEOUT_SECONDS = 60.0
 
 
@@ -58,6 +59,8 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         self._learner_until = 0.0
         self._wall_deadline = math.inf
         self._wall_seen = 0.0
+        self._when_quiet: Callable[[], object] | None = None
+        self._quiet_turns = 0
         self._selector = _Clockwork(self)
         self._clock_resolution = 1e-9
         self._born: weakref.WeakValueDictionary[int, asyncio.Task[Any]]
@@ -121,9 +124,25 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
         self._wall_seen = time.monotonic()
         self._wall_deadline = self._wall_seen + self.stall_wall_ns / limits.SECOND_NS
 
+    def when_quiet(self, action: Callable[[], object]) -> None:
+        """Calls `action` once no callback is due, or after some turns if one always is.
+
+        To cancel a task is only safe then: `asyncio.wait_for` of Python 3.11 drops a
+        cancellation that meets an answer on its way to the task.
+        """
+        self._when_quiet, self._quiet_turns = action, _QUIET_TURNS_COUNT
+
+    def before_turn(self, *, quiet: bool) -> None:
+        """Does what waits for a quiet moment."""
+        self._quiet_turns -= 1
+        if self._when_quiet is not None and (quiet or self._quiet_turns <= 0):
+            action, self._when_quiet = self._when_quiet, None
+            action()
+
     def stop_watch(self) -> None:
         """The statement is over."""
         self._wall_deadline = math.inf
+        self._when_quiet = None
 
     def check_wall(self) -> None:
         """Raises `SimulationStalled` when the statement has had its share of real time."""
@@ -146,6 +165,20 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
     def _what(self) -> str:
         text = self.waits_for()
         return f": it waits {text}" if text else ""
+
+    def is_held(self, seconds: float) -> bool:
+        """Whether some code hasn't let go of the loop for so many real seconds."""
+        return time.monotonic() - self._wall_seen > seconds
+
+    @property
+    def awaits_quiet(self) -> bool:
+        """Whether what `when_quiet` was given is still to be done."""
+        return self._when_quiet is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a callback is due now."""
+        return bool(self._ready)  # type: ignore[attr-defined]
 
     # Tasks.
 
@@ -244,6 +277,9 @@ class _Clockwork:
     def select(self, timeout: float | None) -> tuple[()]:
         loop = self._loop
         loop.check_wall()
+        loop.before_turn(quiet=timeout != 0)
+        if loop.is_ready:
+            return ()
         if timeout is None:
             raise loop.stuck()
         if timeout > 0:
