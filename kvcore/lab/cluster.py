@@ -36,6 +36,8 @@ _WHO_CAN = {
     "resume": "Cluster.sim() and Cluster.processes(1)",
     "power_cut": "Cluster.sim()",
     "shell": "Cluster.processes(1) and Cluster.nats(url)",
+    "said": "Cluster.processes(1) and Cluster.nats(url)",
+    "output": "Cluster.processes(1) and Cluster.nats(url)",
 }
 
 
@@ -184,6 +186,14 @@ class Cluster(ABC):
         Times, ids and ports are masked, so that every run prints the same text.
         """
         self._lacks("shell", command)
+
+    def said(self, command: str) -> str:
+        """The text that `shell` prints."""
+        self._lacks("said", command)
+
+    def output(self, command: str) -> bytes:
+        """What a command line writes to standard output, byte for byte and unmasked."""
+        self._lacks("output", command)
 
     def _lacks(self, verb: str, _what: str | None) -> NoReturn:
         raise NotInThisWorld(f"This world ({self.world}) has no {verb}; {_WHO_CAN[verb]} can.")

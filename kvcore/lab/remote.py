@@ -54,7 +54,15 @@ class RealCluster(Cluster):
 
     def shell(self, command: str) -> None:
         """Runs a command line with the `nats` CLI on these servers; see `terminal`."""
-        sys.stdout.write(terminal.masked(terminal.run(command, ",".join(self.urls))))
+        sys.stdout.write(self.said(command))
+
+    def said(self, command: str) -> str:
+        """The text that `shell` prints."""
+        return terminal.masked(terminal.run(command, ",".join(self.urls)))
+
+    def output(self, command: str) -> bytes:
+        """What the command wrote to standard output, byte for byte."""
+        return terminal.output(command, ",".join(self.urls))
 
     def close(self) -> None:
         """Closes the clients; the servers are someone else's."""

@@ -49,21 +49,33 @@ def masked(text: str) -> str:
 
 def run(command: str, url: str) -> str:
     """What the command said, unmasked; an exit code other than 0 is its last line."""
+    done = _run(command, url, errors=subprocess.STDOUT)
+    text = done.stdout.decode("utf-8", "replace")
+    if done.returncode != 0:
+        text += f"(exit code {done.returncode})\n"
+    return text
+
+
+def output(command: str, url: str) -> bytes:
+    """What the command wrote to standard output, byte for byte; RuntimeError if it failed."""
+    done = _run(command, url, errors=subprocess.PIPE)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}: {done.stderr.decode('utf-8', 'replace').strip()}")
+    return done.stdout
+
+
+def _run(command: str, url: str, errors: int) -> subprocess.CompletedProcess[bytes]:
     with _environment(url) as environment:
-        done = subprocess.run(  # noqa: S602 - the learner's own command line
+        return subprocess.run(  # noqa: S602 - the learner's own command line
             command,
             shell=True,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             timeout=TIMEOUT_SECONDS,
             check=False,
         )
-    text = done.stdout.decode("utf-8", "replace")
-    if done.returncode != 0:
-        text += f"(exit code {done.returncode})\n"
-    return text
 
 
 def official_cli() -> str | None:
