@@ -25,6 +25,8 @@ from kvcore.cli.values import (
     read_storage,
 )
 
+INTERRUPTED = 130  # as a shell counts a program that SIGINT ended
+
 
 def nats(words: Sequence[str]) -> int:
     """Run `kv …` as the program `nats` would; the exit code."""
@@ -46,6 +48,7 @@ def nats(words: Sequence[str]) -> int:
         sys.stderr.write(f"nats: error: {error}\n")
     except KeyboardInterrupt:
         sys.stderr.write("\n")
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 1

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -166,13 +167,15 @@ def watched(server: Server, *words: str, lines: int) -> list[str]:
     process = subprocess.Popen(
         [*OURS, "kv", "watch", *words],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "NATS_URL": server.url},
     )
     assert process.stdout is not None
     found = [re.sub(r"^\[.*?\] ", "", process.stdout.readline().rstrip()) for _ in range(lines)]
-    process.terminate()
+    process.send_signal(signal.SIGINT)
     process.communicate(timeout=20)
+    assert process.returncode == 130
     return found
 
 
