@@ -29,6 +29,7 @@ from kvcore.sim.world import disconnect
 __all__ = ["Cluster", "NotInThisWorld", "SimulationStalled", "run", "run_apart"]
 
 T = TypeVar("T")
+_VERBS = ("crash", "restart", "pause", "resume", "power_cut", "disconnect", "shell")
 _WHO_CAN = {
     "crash": "Cluster.sim() and Cluster.processes(1)",
     "restart": "Cluster.sim() and Cluster.processes(1)",
@@ -119,11 +120,9 @@ class Cluster(ABC):
     @property
     def can(self) -> tuple[str, ...]:
         """The verbs that this world has."""
-        return tuple(
-            verb
-            for verb in (*_WHO_CAN, "disconnect")
-            if getattr(type(self), verb) is not getattr(Cluster, verb) or verb == "disconnect"
-        )
+        ours = vars(Cluster)
+        lacking = [verb for verb in _WHO_CAN if getattr(type(self), verb) is ours[verb]]
+        return tuple(verb for verb in _VERBS if verb not in lacking)
 
     async def connect(self, **options: Any) -> Client:
         """nats-py's own client, connected to this cluster; options are `nats.connect`'s."""
@@ -215,11 +214,11 @@ async def _quiet(_error: Exception) -> None:
 
 def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Runs `main` where there is no notebook: its Cluster.open(...) works as in a cell."""
-    from kvcore.lab import simulated
+    from kvcore.lab import remote, simulated
 
     if os.environ.get("KVCORE_WORLD", "sim") == "sim":
         return simulated.run(main)
-    return asyncio.run(main())
+    return asyncio.run(remote.to_the_end(main))
 
 
 def run_apart(

@@ -127,10 +127,10 @@ class ProcessCluster(RealCluster):
         if servers != 1:
             raise NotInThisWorld("A cluster has one server, until replication comes.")
         super().__init__(beside=beside)
-        self._directory = Path(tempfile.mkdtemp(prefix="kvcore-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="kvcore-"))
         self._closed = False
         self.members = [
-            ServerProcess(f"n{number + 1}", self._directory / f"n{number + 1}", flags)
+            ServerProcess(f"n{number + 1}", self.directory / f"n{number + 1}", flags)
             for number in range(servers)
         ]
         atexit.register(self.close)
@@ -147,7 +147,7 @@ class ProcessCluster(RealCluster):
         pause = threading.Event()
         while not all(process.ready() for process in self.members):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"no server within {_START_SECONDS:g} s; see {self._directory}")
+                raise TimeoutError(f"no server within {_START_SECONDS:g} s; see {self.directory}")
             pause.wait(_POLL_SECONDS)
 
     def __repr__(self) -> str:
@@ -203,7 +203,7 @@ class ProcessCluster(RealCluster):
             super().close()
             for process in self.members:
                 process.end(SIGTERM)
-            shutil.rmtree(self._directory, ignore_errors=True)
+            shutil.rmtree(self.directory, ignore_errors=True)
             atexit.unregister(self.close)
 
     def _named(self, name: str | None) -> ServerProcess:

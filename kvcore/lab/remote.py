@@ -9,7 +9,7 @@ Left out: TLS and credentials, which `connect(**options)` passes on to nats-py.
 import asyncio
 import sys
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from kvcore.lab import terminal
@@ -77,6 +77,16 @@ class RealCluster(Cluster):
 
 
 _goodbyes: dict[asyncio.Task[None], None] = {}
+
+
+async def to_the_end(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Runs a script's `main`, leaves the cluster that it made, and lets its clients close."""
+    try:
+        return await main()
+    finally:
+        SHELL.leave()
+        await asyncio.gather(*_goodbyes)
+        _goodbyes.clear()
 
 
 class NatsCluster(RealCluster):

@@ -7,8 +7,9 @@ name, since the one that it found might be someone else's.
 A server that was started by a program ends with it, even if that program was killed: the
 parent keeps the writing end of a pipe open, and `--parent-fd` names the reading end. When
 the last writer is gone, the pipe reads as ended. On Linux the kernel is asked to send
-SIGTERM as well, for a server too busy to read its pipe. (The kernel means the thread that
-started us; a parent that starts servers from short-lived threads should not pass the flag.)
+SIGKILL as well, for a server that is stopped or too busy to read its pipe; acknowledged
+writes are safe from that. (The kernel means the thread that started us; a parent that
+starts servers from short-lived threads should not pass the flag.)
 
 Left out: services of init systems, which need nothing from us.
 """
@@ -69,4 +70,4 @@ def follow_parent(
         raise ProcessError(f"--parent-fd {descriptor}: {error.strerror}") from error
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

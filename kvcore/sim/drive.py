@@ -74,9 +74,6 @@ def run(
             for _ in range(_CANCELS_COUNT):
                 try:
                     value: T = loop.run_until_complete(main)
-                    if isinstance(reason, KeyboardInterrupt) and on_reason is None:
-                        break  # it came at the very end, or the statement held on
-                    return value
                 except asyncio.CancelledError:
                     break
                 except (SimulationStalled, KeyboardInterrupt) as error:
@@ -85,6 +82,10 @@ def run(
                     if main.done():
                         return main.result()  # type: ignore[no-any-return]  # done after all
                     cancel(error)
+                else:
+                    if isinstance(reason, KeyboardInterrupt) and on_reason is None:
+                        break  # it came at the very end, or the statement held on
+                    return value
     finally:
         loop.stop_watch()
         loop.waits_for = str

@@ -378,7 +378,6 @@ class _Connection(asyncio.Protocol):
             transport.abort()
             return
         self._conn = self._run.accept(transport)
-        self._run.host.note("connect", conn=self._conn)
 
     def data_received(self, data: bytes) -> None:
         self._run.host.note("receive", conn=self._conn, bytes=len(data), text=_text(data))
@@ -387,7 +386,6 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._run.open.pop(self._conn, None) is not None:
             reason = "closed" if exc is None else "reset"
-            self._run.host.note("disconnect", conn=self._conn, reason=reason)
             self._run.event(ClientClosed(self._conn, reason))
 
 

@@ -320,4 +320,4 @@ def test_every_record_is_a_line_of_the_trace(world):
     text = world.trace_text()
     assert text.startswith("1767225600000000000 n1 start\n")
     kinds = {line.split()[2] for line in text.splitlines()}
-    assert kinds >= {"start", "connect", "receive", "send", "sync"}
+    assert kinds >= {"start", "client-connected", "receive", "send", "sync"}
