@@ -22,6 +22,7 @@ from kvcore.jetstream import errors
 from kvcore.jetstream.config import StreamConfig
 from kvcore.jetstream.errors import ApiError, ConfigError, invalid_config
 from kvcore.jetstream.gojson import quoted
+from kvcore.jetstream.transform import Transform
 from kvcore.limits import SECOND_NS
 from kvcore.nats import subject as subjects
 
@@ -41,6 +42,7 @@ def normalised(config: StreamConfig) -> StreamConfig:
     if not config.subjects and config.mirror is None and not config.sources:
         config = replace(config, subjects=(config.name,))
     _check_subjects(config)
+    config = _checked_republish(config)
     if not any((config.placement or {}).values()):
         config = replace(config, placement=None)
     elif config.placement and config.placement.get("preferred"):
@@ -238,10 +240,20 @@ def _check_subjects(config: StreamConfig) -> None:
                     f"subject {quoted(subject, html=False)} overlaps with "
                     f"{quoted(other, html=False)}"
                 )
-    if config.republish is not None:
-        target = str(config.republish.get("dest", ""))
-        if any(subjects.overlaps(target, subject) for subject in config.subjects):
-            raise _refused("stream configuration for republish destination forms a cycle")
+
+
+def _checked_republish(config: StreamConfig) -> StreamConfig:
+    """An empty source is every subject; an empty target republishes nothing."""
+    if config.republish is None:
+        return config
+    source = str(config.republish.get("src") or ">")
+    target = str(config.republish.get("dest") or "")
+    if any(subjects.overlaps(target, subject) for subject in config.subjects):
+        raise _refused("stream configuration for republish destination forms a cycle")
+    if target and Transform.of(source, target) is None:
+        text = f"republish with transform from '{source}' to '{target}' not valid"
+        raise _refused(f"stream configuration for {text}")
+    return replace(config, republish={**config.republish, "src": source, "dest": target})
 
 
 def _check_reserved(subject: str) -> None:
