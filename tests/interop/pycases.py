@@ -232,11 +232,11 @@ async def watch(r: Recorder) -> None:
     def end(update: object) -> bool:
         return getattr(update, "key", None) == "end"
 
-    watcher = await kv.watchall()
+    watcher = await r.watching(kv)
     await kv.put("a", b"1")
     await kv.put("b", b"1")
     await kv.put("end", b"")
-    await r.entries("empty bucket", watcher, end)
+    await r.live("empty bucket", watcher, end)
     for call, pattern, last, given in (
         ("all", ">", "q", {}),
         ("with history", ">", "q", {"include_history": True}),
@@ -251,7 +251,7 @@ async def watch(r: Recorder) -> None:
         ("pattern", "x.*", "x.q", {}),
         ("long pattern", "x.>", "x.q.q", {"include_history": True}),
     ):
-        watcher = await kv.watch(pattern, **given)
+        watcher = await r.watching(kv, pattern, **given)
         await kv.put("a", call.encode())
         await kv.put("x.y", call.encode())
         await kv.delete("a")
@@ -262,7 +262,7 @@ async def watch(r: Recorder) -> None:
         def is_last(update: object, revision: int = revision) -> bool:
             return getattr(update, "revision", None) == revision
 
-        await r.entries(call, watcher, is_last)
+        await r.live(call, watcher, is_last)
     watcher = await kv.watchall()
     await r("consumer info", watcher._sub.consumer_info())
     await watcher.stop()
@@ -273,17 +273,19 @@ async def watch_many(r: Recorder) -> None:
     kv = await r("bucket", r.js.create_key_value(bucket="watch_many", history=2))
     for at in range(600):
         await kv.put(f"k{at % 250}", b"%d" % at)
-    watcher = await kv.watchall()
-    await r.entries("initial values", watcher, lambda update: update is None)
-    watcher = await kv.watchall(include_history=True)
-    await r.entries("initial history", watcher, lambda update: update is None)
+    for call, history in (("values", False), ("history", True)):
+        watcher = await r.watching(kv, include_history=history)
+        last = await kv.put("last", call.encode())
+        await r.live(
+            call, watcher, lambda update, last=last: getattr(update, "revision", 0) == last
+        )
     await r("keys", kv.keys())
 
 
 @case
 async def ttl(r: Recorder) -> None:
     kv = await r("bucket", r.js.create_key_value(bucket="ttl", history=3, limit_marker_ttl=2))
-    watcher = await kv.watchall()
+    watcher = await r.watching(kv)
     await r("with ttl", kv.create("k", b"v", msg_ttl=1))
     await r("stays", kv.create("stays", b"v", msg_ttl=3600))
     await r("no ttl", kv.create("for_ever", b"v"))
@@ -294,7 +296,7 @@ async def ttl(r: Recorder) -> None:
     def gone(update: object) -> bool:
         return getattr(update, "operation", None) == "PURGE"
 
-    await r.entries("marker comes", watcher, gone)
+    await r.live("marker", watcher, gone)
     await r("get expired", kv.get("k"))
     await r("history of expired", kv.history("k"))
     await r("create expired", kv.create("k", b"again"))
@@ -343,10 +345,10 @@ async def ttl_of_bucket(r: Recorder) -> None:
 async def ttl_of_bucket_with_marker(r: Recorder) -> None:
     create = r.js.create_key_value
     kv = await r("bucket", create(bucket="ttl_marker", ttl=1, limit_marker_ttl=3, history=2))
-    watcher = await kv.watchall()
+    watcher = await r.watching(kv)
     await r("put", kv.put("k", b"v"))
     await r("put 2", kv.put("k", b"w"))
-    await r.entries("marker", watcher, lambda u: getattr(u, "operation", None) == "PURGE")
+    await r.live("marker", watcher, lambda u: getattr(u, "operation", None) == "PURGE")
     await r("history", kv.history("k"))
     await r("status", kv.status())
 

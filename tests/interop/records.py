@@ -122,16 +122,26 @@ class Recorder:
     def note(self, call: str, value: object) -> None:
         self.facts += [Fact(self.case, call, path, leaf) for path, leaf in walk(value)]
 
-    async def entries(self, call: str, watcher: Any, last: Callable[[Any], bool]) -> None:
-        """Write down a watcher's updates up to the one that is `last`, and stop it."""
-        updates = []
-        while True:
-            update = await watcher.updates(timeout=CALL_S)
-            updates.append(update)
-            if last(update):
-                break
-        await watcher.stop()
-        self.note(call, updates)
+    async def watching(self, kv: Any, pattern: str = ">", **options: Any) -> "Watching":
+        """Start a watch and wait for the end of its initial values."""
+        before = (await self.js.stream_info(kv._stream)).state.last_seq
+        watching = Watching(await kv.watch(pattern, **options), before)
+        await watching.read(lambda update: update is None)
+        return watching
+
+    async def live(self, call: str, watching: "Watching", last: Callable[[Any], bool]) -> None:
+        """Write down what a watch said up to the update that is `last`, and stop it.
+
+        nats-py may hand out the end-of-initial-values marker before values that were
+        delivered already, so only its number counts, and a revision tells initial from live.
+        """
+        await watching.read(last)
+        await watching.watcher.stop()
+        entries = [update for update in watching.updates if update is not None]
+        self.note(f"{call}, markers", len(watching.updates) - len(entries))
+        initial = [entry for entry in entries if entry.revision <= watching.before]
+        self.note(f"{call}, initial", initial)
+        self.note(f"{call}, live", entries[len(initial) :])
 
     async def until(self, look: Callable[[], Awaitable[bool]]) -> None:
         """Look again until it is so; time passes in whichever world this is."""
@@ -144,6 +154,21 @@ class Recorder:
                 await asyncio.wait_for(never.wait(), 0.02)
             except TimeoutError:
                 continue
+
+
+@dataclass
+class Watching:
+    """A watch, the stream's last revision when it began, and the updates so far."""
+
+    watcher: Any
+    before: int
+    updates: list[Any] = field(default_factory=list)
+
+    async def read(self, last: Callable[[Any], bool]) -> None:
+        while True:
+            self.updates.append(await self.watcher.updates(timeout=CALL_S))
+            if last(self.updates[-1]):
+                return
 
 
 Case = Callable[[Recorder], Awaitable[None]]
