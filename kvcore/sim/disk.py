@@ -33,8 +33,9 @@ class _Node:
     """
 
     cache: bytearray = field(default_factory=bytearray)
-    platter: bytes = b""
+    platter: bytearray = field(default_factory=bytearray)
     lost: tuple[int, int] = (0, 0)
+    clean: int = 0  # so many bytes from the beginning are the same on both sides
 
 
 _Change: TypeAlias = tuple[str, _Node | None]  # the name now means this file, or nothing
@@ -70,7 +71,12 @@ class DiskFile:
             node.lost = (len(node.platter), len(node.cache))
             raise error
         start, end = node.lost
-        node.platter = bytes(node.cache[:start]) + bytes(end - start) + bytes(node.cache[end:])
+        known = min(node.clean, start) if end > start else node.clean
+        del node.platter[known:]  # a sync costs what is new, not the whole file
+        node.platter += node.cache[known:]
+        if end > start:
+            node.platter[start:end] = bytes(end - start)
+        node.clean = start if end > start else len(node.cache)
         self._disk.syncs += 1
 
     def close(self) -> None:
@@ -124,6 +130,7 @@ class SimulatedDisk:
         """An existing file, cut; the cut is durable with the file's next sync."""
         node = self._node(name)
         del node.cache[length:]
+        node.clean = min(node.clean, length)
         node.lost = (min(node.lost[0], length), min(node.lost[1], length))
         return DiskFile(self, node)
 
@@ -161,8 +168,9 @@ class SimulatedDisk:
             if self._rng.random() < 0.5:
                 _apply(self._durable, operation)
         for node in self._durable.values():
-            node.platter = self._survives(node)
+            node.platter = bytearray(self._survives(node))
             node.cache, node.lost = bytearray(node.platter), (0, 0)
+            node.clean = len(node.cache)
         self._cached = dict(self._durable)
         self._pending = []
         self._failures = {}
@@ -176,10 +184,8 @@ class SimulatedDisk:
         """Flip bits of one byte, on the platter and in the cache."""
         node = self._node(name)
         node.cache[offset] ^= mask
-        platter = bytearray(node.platter)
-        if offset < len(platter):
-            platter[offset] ^= mask
-        node.platter = bytes(platter)
+        if offset < len(node.platter):
+            node.platter[offset] ^= mask
 
     def failure_of(self, call: str) -> OSError | None:
         """The error that was ordered for this call, once."""
@@ -187,7 +193,7 @@ class SimulatedDisk:
 
     def _survives(self, node: _Node) -> bytes:
         """All that was synced, and a part of the rest with a doubtful end."""
-        cache, platter, rng = bytes(node.cache), node.platter, self._rng
+        cache, platter, rng = bytes(node.cache), bytes(node.platter), self._rng
         if not cache.startswith(platter):  # cut, or lost by a failed sync
             return platter
         rest = cache[len(platter) : rng.randint(len(platter), len(cache))]

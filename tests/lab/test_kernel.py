@@ -295,3 +295,17 @@ def test_two_runs_of_a_notebook_give_the_same_text():
         fresh.stop()
     assert runs[0] == runs[1]
     assert all(stderr == "" for _, stderr, _, _ in runs[0])
+
+
+def test_a_simulated_world_gives_way_to_real_processes_and_back(world):
+    real = "print(cluster, type(asyncio.get_running_loop()).__name__ == 'VirtualLoop')\n"
+    put = "print(await kv.put('key', b'value'))"
+    said = world.run("cluster = Cluster.processes(1)" + BUCKET + real + put)
+    assert said.stdout == "Cluster processes · n1 up · 1 client False\n1\n"
+    assert (said.error, said.stderr) == ("", "")
+    world.run("pid = cluster.members[0].pid")
+    said = world.run("cluster = Cluster.sim(seed=1)" + BUCKET + real + put)
+    assert said.stdout.endswith(" True\n1\n")
+    assert (said.error, said.stderr) == ("", "")
+    gone = "import os\ntry:\n    os.kill(pid, 0)\nexcept ProcessLookupError:\n    print('gone')"
+    assert world.run(gone).stdout == "gone\n"
