@@ -195,12 +195,17 @@ class Broker:
         header: bytes | None,
         payload: bytes,
     ) -> int:
-        """As `publish`, to those who want `to_subject`, but they see `message_subject`."""
-        return self._router.route(to_subject, Message(message_subject, reply, header, payload))
+        """As `publish`, to the clients that want `to_subject`; they see `message_subject`.
 
-    def has_interest(self, subject: str) -> bool:
-        """Whether anyone would take a message on this subject."""
-        return bool(self._router.interest.match(subject))
+        The server's own subscribers get none: a stream must not store a message under a
+        subject that isn't its own, nor two consumers feed each other's streams for ever.
+        """
+        message = Message(message_subject, reply, header, payload)
+        return self._router.route(to_subject, message, clients_only=True)
+
+    def has_client(self, subject: str) -> bool:
+        """Whether a client would take a message on this subject."""
+        return self._router.has_client(subject)
 
     @property
     def stats(self) -> Stats:
@@ -269,8 +274,9 @@ class Broker:
         message = Message(op.subject, op.reply, op.header, op.payload)
         session.in_msgs += 1
         session.in_bytes += message.size
-        if options.pedantic and (has_wildcard(op.subject) or not is_well_formed(op.subject)):
-            session.say(replies.err(INVALID_PUBLISH_SUBJECT))
+        if options.pedantic:
+            self._judge_subject(client, op.subject)
+            client.warned = False
         if options.verbose:
             session.say(replies.OK)
         taken = self._router.route(op.subject, message, session)
@@ -295,6 +301,14 @@ class Broker:
             raise ProtocolError(AUTHORIZATION_VIOLATION)
         if client.parser.awaits_headers and not client.session.options.headers:
             raise ProtocolError("")
+        if client.parser.awaited_subject and client.session.options.pedantic:
+            self._judge_subject(client, client.parser.awaited_subject)
+
+    def _judge_subject(self, client: Client, subject: str) -> None:
+        """Tells a pedantic client, once a message, that nobody publishes to such a subject."""
+        if not client.warned and (has_wildcard(subject) or not is_well_formed(subject)):
+            client.session.say(replies.err(INVALID_PUBLISH_SUBJECT))
+            client.warned = True
 
     # Ends, and what is told.
 

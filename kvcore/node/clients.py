@@ -21,9 +21,10 @@ ACCOUNT = "$G"  # nats-server's name for the account of a server without account
 
 
 class Client:
-    """One connection. `last_in` is when it last sent anything."""
+    """One connection. `last_in` is when it last sent anything; `warned` is whether it was told
+    that the subject of the message on its way is bad."""
 
-    __slots__ = ("host", "last_in", "parser", "port", "session", "since")
+    __slots__ = ("host", "last_in", "parser", "port", "session", "since", "warned")
 
     def __init__(self, session: Session, parser: Parser, host: str, port: int, now: Nanos) -> None:
         self.session = session
@@ -32,6 +33,7 @@ class Client:
         self.port = port
         self.since = now
         self.last_in = now
+        self.warned = False
 
     def __repr__(self) -> str:
         return f"Client({self.conn}, {self.session.state.value}, {self.session.options.name!r})"

@@ -134,7 +134,7 @@ class Host:
         """Deliver what is due, and propose what has expired."""
         now = self._clock.now
         for to, subject, reply, header, payload in self.consumers.poll(
-            now, self._broker.has_interest
+            now, self._broker.has_client
         ):
             self._broker.deliver(to, subject, reply, header, payload)
         for name in self.consumers.abandoned():

@@ -93,11 +93,20 @@ class Router:
         self._on_spent = on_spent
         self._on_slow = on_slow
 
-    def route(self, to: str, message: Message, source: Session | None = None) -> int:
+    def route(
+        self,
+        to: str,
+        message: Message,
+        source: Session | None = None,
+        *,
+        clients_only: bool = False,
+    ) -> int:
         """Gives the message to all who want subject `to`; returns how many took it."""
         match = self.interest.match(to)
         count = 0
         for sub in match.plain:
+            if clients_only and isinstance(sub, InternalSubscription):
+                continue
             count += self._give(sub, message, source)
         for members in match.queues:
             first = self._rng.randrange(len(members)) if len(members) > 1 else 0
@@ -106,6 +115,11 @@ class Router:
                     count += 1
                     break
         return count
+
+    def has_client(self, subject: str) -> bool:
+        """Whether a client wants this subject; the server's own are never in a queue."""
+        match = self.interest.match(subject)
+        return bool(match.queues) or any(isinstance(sub, Subscription) for sub in match.plain)
 
     def own_taker(self, session: Session, subject: str) -> Subscription | None:
         """A plain subscription of this session for this subject, the literal one first."""

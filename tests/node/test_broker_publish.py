@@ -299,11 +299,20 @@ def test_handler_counts_as_responder_until_it_is_unsubscribed() -> None:
     talk = Conversation()
     talk.connect(1, FULL + b"SUB i.* 1\r\n")
     sub = talk.broker.subscribe("svc", lambda message: None)
-    assert talk.broker.has_interest("svc")
     assert talk.say(1, b"PUB svc i.1 0\r\n\r\n") == b""
     talk.broker.unsubscribe(sub)
-    assert not talk.broker.has_interest("svc")
     assert b"503" in talk.say(1, b"PUB svc i.1 0\r\n\r\n")
+
+
+def test_a_handler_is_no_client_that_waits_for_deliveries() -> None:
+    talk = Conversation()
+    got: list[str] = []
+    talk.broker.subscribe("a", lambda message: got.append(message.subject))
+    assert not talk.broker.has_client("a")
+    talk.connect(1, FULL + b"SUB a 1\r\n")
+    assert talk.broker.has_client("a")
+    assert talk.broker.deliver("a", "seen", "", None, b"") == 1
+    assert got == []
 
 
 def test_handler_that_ends_another_keeps_it_from_the_message_on_its_way() -> None:
@@ -327,7 +336,7 @@ def test_delivery_shows_the_stored_subject_to_a_subscriber_of_another() -> None:
 def test_change_of_interest_is_told_after_it_holds() -> None:
     talk = Conversation()
     told: list[tuple[str, bool]] = []
-    talk.broker.on_interest = lambda s: told.append((s, talk.broker.has_interest(s)))
+    talk.broker.on_interest = lambda s: told.append((s, talk.broker.has_client(s)))
     talk.connect(1)
     talk.say(1, b"SUB a 1\r\nSUB a 1\r\nSUB b.> 2\r\nSUB c..d 9\r\nUNSUB 1\r\nUNSUB 1\r\n")
     talk.say(1, b"SUB c 3\r\nUNSUB 3 1\r\nPUB c 0\r\n\r\n")
