@@ -37,6 +37,8 @@ def normalised(config: StreamConfig) -> StreamConfig:
     _check_texts(config)
     config = _with_defaults(config)
     _check_ages(config)
+    if config.first_seq > limits.SEQUENCE_MAX:
+        raise _refused(f"first sequence can not be larger than {limits.SEQUENCE_MAX}")
     config = _checked_markers(config)
     _check_origin(config)
     if not config.subjects and config.mirror is None and not config.sources:

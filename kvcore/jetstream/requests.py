@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TypeAlias
 
+from kvcore import limits
 from kvcore.jetstream.answers import Action
 from kvcore.jetstream.catalog import Catalog, Identity
 from kvcore.jetstream.documents import kind, read_object
@@ -22,7 +23,6 @@ from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 
 NOT_EMPTY = ApiError(400, 10038, "expected an empty request payload")
-_MAX_INT = (1 << 63) - 1
 
 
 @dataclass(slots=True)
@@ -71,7 +71,7 @@ class Asked:
             if type(value) is not type(defaults[name]):
                 raise wrong_type(name, value)
             assert isinstance(value, str | int)
-            if isinstance(value, int) and abs(value) > _MAX_INT:
+            if isinstance(value, int) and abs(value) > limits.SEQUENCE_MAX:
                 raise wrong_type(name, value)
             self._values[name] = value
 

@@ -30,14 +30,16 @@ def rfc3339(time: Nanos) -> str:
 
 
 def parse_rfc3339(text: str) -> Nanos | None:
-    """The time that a text says, None if it says none; decimals past the ninth are cut."""
+    """The time that a text says, None if it says none, or one that UTC can't write in four
+    digits of year; decimals past the ninth are cut."""
     match = _FORM.fullmatch(text)
     if match is None:
         return None
     date, clock, fraction, zone = match.groups()
     try:
         moment = datetime.fromisoformat(f"{date}T{clock}{zone.replace('Z', '+00:00')}")
-    except ValueError:
+        moment = moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
     since = moment - _EPOCH
     nanos = int((fraction or "0")[:9].ljust(9, "0"))
