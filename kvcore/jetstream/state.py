@@ -218,8 +218,13 @@ class StreamState:
         return self._budget.has_room()
 
     def release(self) -> None:
-        """Give the budget its bytes back; the stream is about to be destroyed."""
+        """Give the budget its bytes back; the stream is about to be destroyed.
+
+        A long answer may still be reading: it finds no more messages.
+        """
         self._budget.used -= self._messages.bytes
+        in_file = self.config.storage == "file"
+        self._messages = Messages(self.gid, self._records, in_file=in_file)
 
     def next_expiry(self) -> Nanos | None:
         """When the leader shall propose an `Expire`, None if nothing is ever due."""
