@@ -18,7 +18,8 @@ from kvcore import limits
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A string, or one that never ends: then it is the rest of the text, looked at once.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 
 def loads(raw: bytes, depth_max: int = limits.JSON_DEPTH_COUNT) -> Json:
