@@ -23,6 +23,15 @@ NONE = "no prediction"
 _asked: dict[str, tuple[str, ...]] = {}
 
 
+class Prediction(str):
+    """What was predicted. As the last value of a cell it shows nothing: all has been said."""
+
+    __slots__ = ()
+
+    def _ipython_display_(self) -> None:
+        """Nothing."""
+
+
 def predict(
     prediction_id: str,
     question: str = "",
