@@ -8,7 +8,8 @@ A question is answered here. A change is proposed to a log, and its answer is ma
 `respond_stream` or `respond_meta` when the command was applied, on the server that leads
 then. Both kinds are counted, and so is every error, as `$JS.API.INFO` tells.
 
-Left out: verbs of clusters, of pull consumers and of backups. They have no row.
+Left out: verbs of clusters and of backups; they have no row. MSG.NEXT is no request of the
+API: each pull consumer has a subject of its own, which its host subscribes to.
 """
 
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from kvcore.jetstream.errors import (
     ConfigError,
 )
 from kvcore.jetstream.outcome import (
+    Acknowledged,
     ConsumerCreated,
     ConsumerDeleted,
     Deleted,
@@ -157,6 +159,8 @@ class Api:
                 return bodies.success(what, {"success": True, "purged": count})
             case Deleted() | ConsumerDeleted():
                 return bodies.success(what, {"success": True})
+            case Acknowledged():
+                return b""
             case Updated():
                 return self._show_stream(what, name, now)
             case ConsumerCreated(name=consumer_name):

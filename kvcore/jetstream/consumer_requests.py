@@ -6,7 +6,7 @@ dots make it many tokens. An old fourth one, DURABLE.CREATE, is read the same wa
 subject says must agree with the body, and that is judged here; whether the stream will have
 such a consumer is judged at apply.
 
-Left out: MSG.NEXT and the other verbs of pull consumers.
+Left out: MSG.NEXT, which is a subject of each pull consumer (`pulls.py`).
 """
 
 from kvcore import limits

@@ -58,13 +58,22 @@ class ConsumerDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Acknowledgements are in the log; `replies` are the subjects of those who asked."""
+
+    replies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Nothing changed, and this is why."""
 
     error: ApiError
 
 
-StreamResult: TypeAlias = Purged | Deleted | Updated | ConsumerCreated | ConsumerDeleted | Refused
+StreamResult: TypeAlias = (
+    Purged | Deleted | Updated | ConsumerCreated | ConsumerDeleted | Acknowledged | Refused
+)
 
 
 @dataclass(slots=True)

@@ -299,10 +299,6 @@ def test_consumer_that_breaks_a_rule_is_refused_with_its_number(desk, config, ta
 @pytest.mark.parametrize(
     ("config", "what"),
     [
-        ({}, "pull consumers"),
-        ({**PUSH, "ack_policy": "explicit"}, "acknowledging consumers"),
-        ({**PUSH, "durable_name": "c"}, "durable consumers"),
-        ({**PUSH, "deliver_group": "q"}, "queue group consumers"),
         ({**PUSH, "replay_policy": "original"}, "original speed consumers"),
         ({**PUSH, "rate_limit_bps": 9}, "rate limited consumers"),
         ({**PUSH, "pause_until": "2030-01-01T00:00:00Z"}, "paused consumers"),
