@@ -47,6 +47,7 @@ MARKER_TTL_MIN_NS: Nanos = SECOND_NS
 REPLICAS_COUNT = 5
 SEQUENCE_MAX = (1 << 63) - 1  # where a request may move a stream; 2^64 would not fit its records
 STREAM_NAME_BYTES = 255
+PATTERNS_COUNT = 256  # a stream's subjects, a consumer's filters: compared each with each
 NAMES_PAGE_COUNT = 1024
 LIST_PAGE_COUNT = 256
 SUBJECTS_PAGE_COUNT = 100_000

@@ -22,6 +22,18 @@ COURSE = Path(__file__).resolve().parent.parent / "course"
 KEEP_CELL = {"tags", "editable", "deletable"}
 
 
+def joined(outputs: list[nbformat.NotebookNode]) -> list[nbformat.NotebookNode]:
+    """Text that came in several pieces as one: where it was cut is chance."""
+    whole: list[nbformat.NotebookNode] = []
+    for output in outputs:
+        last = whole[-1] if whole else None
+        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+            last.text += output.text
+        else:
+            whole.append(output)
+    return whole
+
+
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Strip what differs from run to run or belongs to the reader."""
     notebook.metadata = {
@@ -40,7 +52,7 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             cell.outputs = []
         for output in cell.outputs:
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-        cell.outputs = [each for each in cell.outputs if each.get("data", True)]
+        cell.outputs = joined([each for each in cell.outputs if each.get("data", True)])
         for output in cell.outputs:
             if output.output_type == "execute_result":
                 output["execution_count"] = order

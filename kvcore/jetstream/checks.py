@@ -227,6 +227,8 @@ def _check_origin(config: StreamConfig) -> None:
 
 
 def _check_subjects(config: StreamConfig) -> None:
+    if len(config.subjects) > limits.PATTERNS_COUNT:
+        raise _refused(f"too many subjects, maximum allowed is {limits.PATTERNS_COUNT}")
     for at, subject in enumerate(config.subjects):
         if not subjects.is_valid_subject(subject):
             raise _refused("invalid subject")
@@ -236,12 +238,10 @@ def _check_subjects(config: StreamConfig) -> None:
             raise _refused("capturing all subjects requires replicas of 1")
         if not config.no_ack:
             _check_reserved(subject)
-        for other in config.subjects[at + 1 :]:
-            if subjects.overlaps(other, subject):
-                raise _refused(
-                    f"subject {quoted(subject, html=False)} overlaps with "
-                    f"{quoted(other, html=False)}"
-                )
+        pair = subjects.first_overlap((subject,), config.subjects[at + 1 :])
+        if pair is not None:
+            one, other = (quoted(each, html=False) for each in pair)
+            raise _refused(f"subject {one} overlaps with {other}")
 
 
 def _checked_republish(config: StreamConfig) -> StreamConfig:

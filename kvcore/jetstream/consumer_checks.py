@@ -10,6 +10,7 @@ Left out: rules of what `unsupported` refuses.
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+from kvcore import limits
 from kvcore.jetstream.config import StreamConfig
 from kvcore.jetstream.errors import (
     REPLICAS_NEGATIVE,
@@ -18,14 +19,13 @@ from kvcore.jetstream.errors import (
     ConfigError,
     invalid_config,
 )
-from kvcore.limits import MILLISECOND_NS
 from kvcore.nats import subject as subjects
 
 Document: TypeAlias = Mapping[str, object]
 
 DESCRIPTION_BYTES = 4096
 METADATA_BYTES = 128 * 1024
-HEARTBEAT_MIN_NS = 100 * MILLISECOND_NS
+HEARTBEAT_MIN_NS = 100 * limits.MILLISECOND_NS
 
 NAME_SEPARATORS = ApiError(400, 10127, "Consumer name can not contain path separators")
 FILTER_MISMATCH = ApiError(
@@ -216,11 +216,14 @@ def _check_filters(document: Document, stream: StreamConfig) -> ApiError | None:
     if "" in several:
         return ApiError(400, 10139, "consumer filter in FilterSubjects cannot be empty")
     filters: list[str] = [single] if single else several
-    for at, pattern in enumerate(filters):
+    if len(filters) > limits.PATTERNS_COUNT:
+        return invalid_config(f"too many filters, maximum allowed is {limits.PATTERNS_COUNT}")
+    wide = [pattern for pattern in filters if subjects.has_wildcard(pattern)]
+    for pattern in filters:
         if not subjects.is_valid_subject(pattern):
             return invalid_config("invalid subject")
-        others = filters[:at] + filters[at + 1 :]
-        if any(subjects.is_subset(pattern, other) for other in others):
+        inside = any(each != pattern and subjects.is_subset(pattern, each) for each in wide)
+        if inside or filters.count(pattern) > 1:
             return ApiError(400, 10138, "consumer subject filters cannot overlap")
     return None
 

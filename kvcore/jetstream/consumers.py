@@ -29,6 +29,8 @@ from kvcore.jetstream.stream import Stream
 from kvcore.jetstream.tracked import TrackedConsumer
 from kvcore.limits import Nanos
 
+_SLACK_COUNT = 64  # stale entries that are not worth a rebuild
+
 
 class Consumers:
     """The consumers of `stream`, by name. At a restart (`now` given) the configurations
@@ -40,8 +42,8 @@ class Consumers:
         self._wanted: dict[str, tuple[Consumer, ...]] = {}  # subject → who wants it
         self._awake: dict[str, None] = {}  # names to look at, in this order
         self._behind: dict[str, None] = {}  # names of those that have messages to deliver
-        self._deadlines: list[tuple[Nanos, str]] = []  # a heap, at most one entry a name
-        self._queued: dict[str, Nanos] = {}  # name → the time of its entry
+        self._queued: dict[str, Nanos] = {}  # name → when to look at it again
+        self._deadlines: list[tuple[Nanos, str]] = []  # a heap of these, and of stale entries
         self._reaped: dict[str, None] = {}  # abandoned, to be deleted
         self._abandoned: list[str] = []  # and those of them that nobody was told of yet
         self._progress: list[Acked] = []
@@ -90,9 +92,10 @@ class Consumers:
         and the next poll goes on.
         """
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, name = heappop(self._deadlines)
-            self._queued.pop(name, None)
-            self._awake[name] = None
+            at, name = heappop(self._deadlines)
+            if self._queued.get(name) == at:
+                del self._queued[name]
+                self._awake[name] = None
         out, self._parting = self._parting, []
         size = 0
         for name in list(self._awake):
@@ -216,13 +219,14 @@ class Consumers:
         self._awake.pop(name, None)
         self._behind.pop(name, None)
         self._reaped.pop(name, None)
+        self._queued.pop(name, None)
+        if len(self._deadlines) > 2 * len(self._queued) + _SLACK_COUNT:
+            self._deadlines = sorted((due, name) for name, due in self._queued.items())
         self._wanted.clear()
 
     def _queue(self, consumer: Consumer) -> None:
-        """Note when a consumer wants to be looked at again.
-
-        One entry a name is enough: an entry that turns out to be early costs one more look.
-        """
+        """Note when a consumer wants to be looked at again, if that is earlier than noted:
+        a look that turns out to be early costs little."""
         due = consumer.deadline()
         name = consumer.name
         if due is None or name in self._reaped:

@@ -30,8 +30,7 @@ def matcher(filters: Sequence[str]) -> Matcher:
         return _everything
     if len(filters) == 1:
         return _one(filters[0])
-    each = [_one(pattern) for pattern in filters]
-    return lambda subject: any(matches(subject) for matches in each)
+    return _many(filters)
 
 
 def _everything(_subject: str) -> bool:
@@ -41,7 +40,33 @@ def _everything(_subject: str) -> bool:
 def _one(pattern: str) -> Matcher:
     if is_literal(pattern):
         return pattern.__eq__
-    prefix = pattern.removesuffix(">")
-    if prefix != pattern and prefix.endswith(".") and is_literal(prefix[:-1]):
+    prefix = _prefix(pattern)
+    if prefix:
         return lambda subject: subject.startswith(prefix)
     return lambda subject: subjects.matches(pattern, subject)
+
+
+def _prefix(pattern: str) -> str:
+    """`a.b.` of `a.b.>`, "" of a pattern that isn't of this form."""
+    prefix = pattern.removesuffix(">")
+    is_prefix = prefix != pattern and prefix.endswith(".") and is_literal(prefix[:-1])
+    return prefix if is_prefix else ""
+
+
+def _many(filters: Sequence[str]) -> Matcher:
+    """Literals and prefixes stand in dicts, so that hundreds cost no more than one."""
+    literals = {pattern: None for pattern in filters if is_literal(pattern)}
+    prefixes = {_prefix(pattern): None for pattern in filters if _prefix(pattern)}
+    rest = [_one(pattern) for pattern in filters if not (is_literal(pattern) or _prefix(pattern))]
+
+    def matches(subject: str) -> bool:
+        if subject in literals:
+            return True
+        end = subject.find(".") + 1 if prefixes else 0
+        while end:
+            if subject[:end] in prefixes:
+                return True
+            end = subject.find(".", end) + 1
+        return any(one(subject) for one in rest)
+
+    return matches

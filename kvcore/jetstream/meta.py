@@ -132,10 +132,8 @@ class Meta:
     def _clash(self, config: StreamConfig) -> ApiError | None:
         """Whether another stream has claimed one of the subjects."""
         for name, other in self.streams.items():
-            if name != config.name and any(
-                subjects.overlaps(mine, theirs)
-                for mine in config.subjects
-                for theirs in other.config.subjects
+            if name != config.name and subjects.first_overlap(
+                config.subjects, other.config.subjects
             ):
                 return errors.SUBJECTS_OVERLAP
         return None

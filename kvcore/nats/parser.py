@@ -70,7 +70,10 @@ class _ViolationError(Exception):
 class Parser:
     """One connection's reader. `feed` it what arrives; it never looks back."""
 
-    __slots__ = ("_held", "_line_max", "_over", "_payload_max", "_wanted", "awaits_headers")
+    __slots__ = (
+        *("_held", "_line_max", "_over", "_payload_max", "_wanted"),
+        *("awaited_subject", "awaits_headers"),
+    )
 
     def __init__(
         self,
@@ -82,6 +85,7 @@ class Parser:
         self._held = bytearray()  # the incomplete command at the end of what was fed
         self._wanted = 0  # bytes that `_held` must have before another look is worth it
         self._over = False
+        self.awaited_subject = ""  # of a PUB or HPUB whose line was read, but not its payload
         self.awaits_headers = False  # an HPUB's line was read, and no message came of it yet
 
     @property
@@ -100,6 +104,7 @@ class Parser:
             data = bytes(self._held)
             self._held.clear()
         self._wanted = 0
+        self.awaited_subject = ""
         self.awaits_headers = False
         ops: list[Op] = []
         try:
@@ -151,6 +156,7 @@ class Parser:
             raise _ViolationError(PAYLOAD_VIOLATION)
         stop = start + size
         if data[stop : stop + 2] != b"\r\n":
+            self.awaited_subject = head[0].decode("utf-8", "surrogateescape")
             if len(data) > stop and (data[stop] != _CR or len(data) > stop + 1):
                 raise _ViolationError(UNKNOWN_OPERATION)
             self._wanted = stop + 1 if len(data) <= stop else stop + 2
@@ -238,9 +244,9 @@ def _argument_end(verb: bytes, data: bytes, at: int, end: int) -> int:
 
 
 def _argument(verb: bytes, line: bytes) -> bytes:
-    """What follows the verb; a carriage return anywhere costs the last byte, as in NATS."""
-    rest = line[len(verb) :]
-    return rest[:-1] if b"\r" in rest else rest
+    """What follows the verb; a carriage return after its first byte costs the last, as in NATS."""
+    rest = line[len(verb) :].lstrip(b" \t")
+    return rest[:-1] if b"\r" in rest[1:] else rest
 
 
 def _verb(line: bytes) -> bytes:

@@ -14,6 +14,7 @@ Left out: mappings and transforms, which rewrite subjects.
 """
 
 import re
+from collections.abc import Sequence
 
 _SPACE = re.compile(r"[ \t\n\f\r]")
 
@@ -73,6 +74,20 @@ def overlaps(a: str, b: str) -> bool:
         if one != other and "*" not in (one, other):
             return False
     return len(left) == len(right)
+
+
+def first_overlap(ones: Sequence[str], others: Sequence[str]) -> tuple[str, str] | None:
+    """The first pair, one of each, that overlap. Literals meet in a dict; only the patterns
+    with wildcards are compared each with each."""
+    literals = {other: None for other in others if not has_wildcard(other)}
+    patterns = [other for other in others if has_wildcard(other)]
+    for one in ones:
+        if one in literals:
+            return one, one
+        for other in others if has_wildcard(one) else patterns:
+            if overlaps(one, other):
+                return one, other
+    return None
 
 
 def is_subset(pattern: str, of: str) -> bool:

@@ -25,7 +25,7 @@ what a majority holds.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Generic, Protocol, TypeVar
 
 from kvcore.raft.core import NotLeader, Raft, Role, recovered
@@ -43,7 +43,7 @@ from kvcore.storage import keys
 from kvcore.storage.base import StorageError
 from kvcore.storage.overlay import Overlay
 
-__all__ = ["FILE", "MEMORY", "Group", "Machine", "NotLeader", "Role"]
+__all__ = ["FILE", "MEMORY", "Group", "Machine", "NotLeader", "Role", "destroy_all_but"]
 
 FILE = "file"
 MEMORY = "memory"
@@ -149,9 +149,7 @@ class Group(Generic[C, O]):
 
     def destroy(self) -> None:
         """Remove every trace of the group, the machine's records included."""
-        for start, end in keys.data_spans(self.gid):
-            self._records.delete_range(start, end)
-        self._hard.delete(keys.hard_state(self.gid))
+        _destroy(self.gid, self._records, self._hard)
 
     def _drain(self) -> tuple[Entry, ...]:
         """Put what consensus wants durable into the batch; return what it has committed."""
@@ -213,3 +211,22 @@ class Group(Generic[C, O]):
                 f"group {self.gid}: the log from {first} to {last}, of term {hard.term}, does "
                 f"not continue what was applied up to {self.applied}; restore the store"
             )
+
+
+def destroy_all_but(live: Collection[int], durable: Overlay) -> None:
+    """Remove what other groups have left in the durable store.
+
+    A server may stop after the meta group's log says that a stream is deleted, and before
+    its group is destroyed. At the start the log says so again, but by then outcomes are
+    thrown away, so whoever starts the groups sweeps up.
+    """
+    for key, _ in list(durable.scan(*keys.hard_states())):
+        gid = keys.group(key)
+        if gid not in live:
+            _destroy(gid, durable, durable)
+
+
+def _destroy(gid: int, records: Overlay, hard: Overlay) -> None:
+    for start, end in keys.data_spans(gid):
+        records.delete_range(start, end)
+    hard.delete(keys.hard_state(gid))

@@ -50,7 +50,7 @@ from kvcore.limits import Nanos
 from kvcore.node import system
 from kvcore.node.broker import Broker, Message
 from kvcore.node.config import NodeConfig
-from kvcore.node.groups import FILE, MEMORY, Group
+from kvcore.node.groups import FILE, MEMORY, Group, destroy_all_but
 from kvcore.node.hosting import Host, Hosts
 from kvcore.node.io import (
     ClientClosed,
@@ -108,6 +108,8 @@ class Node:
         self._api_served = False
         self._api = Api(self._identity(), self._hosts, rng)
         if config.jetstream:
+            live = {keys.META_GID, *(each.gid for each in self._meta.streams.values())}
+            destroy_all_but(live, self._overlays[FILE])
             for assignment in self._meta.streams.values():
                 self._host(assignment)
         self._broker.subscribe(system.SERVER_PING, self._on_server_ping)

@@ -37,6 +37,16 @@ def hard_state(gid: int) -> bytes:
     return _GID.pack(b"H", gid)
 
 
+def hard_states() -> tuple[bytes, bytes]:
+    """The range of all groups' terms and votes: every group that ever ran has one."""
+    return b"H", b"I"
+
+
+def group(key: bytes) -> int:
+    """The group that a key other than the store's identity belongs to."""
+    return int.from_bytes(key[1:9], "big")
+
+
 def state(gid: int) -> bytes:
     """The key of a machine's record, which begins with the applied index."""
     return _GID.pack(b"S", gid)

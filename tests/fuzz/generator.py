@@ -94,7 +94,6 @@ OTHERS = (
     b"-ERR 'x'",
     b"INFO {}",
     b"MSG a 1 2",
-    b"HMSG a 1 2 3",
     b"GET / HTTP/1.1",
     b"\x16\x03\x01",
 )

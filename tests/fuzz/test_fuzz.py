@@ -133,11 +133,41 @@ def outcomes(kind: str, strings: list[list[bytes]]) -> list[bytes]:
     return answers
 
 
+REPEATS = re.compile(rb"(?P<said>-ERR 'Invalid Publish Subject'\r\n)(?:(?P=said))+")
+LINE_END_INSIDE = re.compile(rb"H?PUB[ \t]+(?:\n|[^\n]*\r[^\n])", re.IGNORECASE)
+
+
+def said_once(_string: bytes, ours: bytes, theirs: bytes) -> bool:
+    """Whether the two are equal but for repetitions of one refusal."""
+    return REPEATS.sub(rb"\g<said>", ours) == REPEATS.sub(rb"\g<said>", theirs)
+
+
+def line_end_inside(string: bytes, ours: bytes, theirs: bytes) -> bool:
+    """Whether ours closed, saying nothing, at a PUB that has a line end in its arguments."""
+    return LINE_END_INSIDE.search(string) is not None and theirs.startswith(ours)
+
+
+ALLOWED = {
+    "nats-server refuses a subject again when the payload comes in a later read": said_once,
+    "a line end inside a subject would end a line at whoever gets the message": line_end_inside,
+}
+
+
+def forgiven(string: bytes, ours: bytes, theirs: set[bytes], used: set[str]) -> bool:
+    """Whether an entry of `ALLOWED` explains the difference; notes which one did."""
+    for reason, explains in ALLOWED.items():
+        if any(explains(string, ours, answer) for answer in theirs):
+            used.add(reason)
+            return True
+    return False
+
+
 def compare(
     strings: list[list[bytes]],
     ours: list[bytes],
     theirs: list[bytes],
     again: Callable[[list[list[bytes]]], list[bytes]] | None = None,
+    used: set[str] | None = None,
 ) -> list[str]:
     """Strings whose outcome on our server is not nats-server's, for a reader.
 
@@ -162,6 +192,8 @@ def compare(
             for at, answer in zip(differ, again(cuts[: len(differ)]), strict=True):
                 ours[at] = answer
         differ = [at for at in differ if ours[at] not in seen[at]]
+    used = set() if used is None else used
+    differ = [at for at in differ if not forgiven(b"".join(strings[at]), ours[at], seen[at], used)]
     return [f"{at}: {strings[at]}\n  ours   {ours[at]!r}\n  theirs {theirs[at]!r}" for at in differ]
 
 
@@ -170,9 +202,11 @@ def test_5000_broken_strings_get_what_nats_server_gives() -> None:
     generator = Generator(SEED + 2, core=True)
     strings = [generator.cut(generator.string()) for _ in range(COMPARED)]
     ours, theirs = outcomes(OURS, strings), outcomes("nats-server", strings)
-    found = compare(strings, ours, theirs, lambda some: outcomes(OURS, some))
+    used: set[str] = set()
+    found = compare(strings, ours, theirs, lambda some: outcomes(OURS, some), used)
     shown = "\n".join(found[:40])
     assert not found, f"{len(found)} of {COMPARED} differ (seed {SEED + 2}):\n{shown}"
+    assert OURS != "kvcore" or used == set(ALLOWED), "an entry of ALLOWED is not needed"
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,13 @@ from kvcore.jetstream.commands import (
     Purge,
     UpdateStream,
 )
+from kvcore.jetstream.filters import matcher
 from kvcore.jetstream.meta import Meta
 from kvcore.jetstream.shapes import _FIELDS, _WORDS
+from kvcore.nats import subject as subjects
 from kvcore.storage.memory import MemoryStorage
 from kvcore.storage.overlay import Overlay
+from tests.support.desk import Desk
 from tests.support.stream_rig import START, Rig
 
 text = st.binary(max_size=12).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
@@ -84,3 +87,47 @@ def test_any_consumer_is_made_or_refused(payload, name, subject):
     rig.apply(Purge(subject, 0, 0, "inbox", START))
     assert rig.reopened().consumers == rig.stream.consumers
     rig.apply(DeleteConsumer(name, "inbox", START))
+
+
+def test_more_patterns_than_one_turn_can_compare_are_refused():
+    desk = Desk()
+    many = [f"$KV.b.{n}.*" for n in range(257)]
+    _, number, text = desk.refused("STREAM.CREATE.KV_b", {"name": "KV_b", "subjects": many})
+    assert (number, text) == (10052, "too many subjects, maximum allowed is 256")
+    desk.make("KV_b")
+    error = desk.watch(filter_subjects=many)["error"]
+    assert (error["err_code"], error["description"]) == (
+        10052,
+        "too many filters, maximum allowed is 256",
+    )
+    assert desk.watch(filter_subjects=many[:256])["num_pending"] == 0
+
+
+patterns = st.lists(st.sampled_from(["a", "b", "*"]), min_size=1, max_size=3).flatmap(
+    lambda words: st.sampled_from([".".join(words), ".".join([*words, ">"]), ">"])
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(patterns, min_size=1, max_size=5), st.lists(patterns, max_size=5))
+def test_shortcuts_for_many_patterns_change_no_answer(ones, others):
+    expected = [(a, b) for a in ones for b in others if subjects.overlaps(a, b)]
+    found = subjects.first_overlap(ones, others)
+    assert (found in expected) if expected else (found is None)
+    wants = matcher(ones)
+    for subject in ("a", "a.b", "b.a.b", "a.a.a.a", "b.b.b"):
+        assert wants(subject) == any(subjects.matches(each, subject) for each in ones)
+
+
+def test_a_consumer_that_is_gone_leaves_no_deadline_behind():
+    desk = Desk()
+    desk.make("KV_b")
+    desk.subscribe()
+    for count in range(300):
+        desk.watch(f"c{count}", idle_heartbeat=2**62)
+        desk.poll()
+        assert desk.ask(f"CONSUMER.DELETE.KV_b.c{count}") == {
+            "type": "io.nats.jetstream.api.v1.consumer_delete_response",
+            "success": True,
+        }
+    assert len(desk.hosted["KV_b"]._deadlines) <= 65

@@ -136,7 +136,9 @@ def test_outputs_are_small_and_free_of_errors_and_machine_traces(path):
             assert output.output_type != "error", cell.source
             assert len(text) <= MAX_OUTPUT_BYTES, cell.source
             assert "widget-view" not in text
-            assert not re.search(r" object at 0x|/home/\w|/ro{2}t/|/tmp/\w|token=", text), cell.source
+            assert not re.search(r" object at 0x|/home/\w|/ro{2}t/|/tmp/\w|token=", text), (
+                cell.source
+            )
     assert "widgets" not in read(path).metadata
 
 

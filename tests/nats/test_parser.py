@@ -153,6 +153,16 @@ def test_header_publication_on_the_way_is_known_before_its_payload_arrives() -> 
     assert parser.partial == b""
 
 
+def test_subject_of_a_message_on_the_way_is_known_before_its_payload_arrives() -> None:
+    parser = Parser()
+    parser.feed(b"PUB a.* 4\r\nxx")
+    assert parser.awaited_subject == "a.*"
+    parser.feed(b"x")
+    assert parser.awaited_subject == "a.*"
+    assert parser.feed(b"y\r\nPUB b 1\r\nxx\r\n")[1:] == [Violation("Unknown Protocol Operation")]
+    assert parser.awaited_subject == "b"
+
+
 STREAMS = [
     (
         b'CONNECT {"verbose":false}\r\nPING\r\nSUB a.* q 1\r\nPUB a.b r 3\r\nx\ny\r\nUNSUB 1 4\r\n'

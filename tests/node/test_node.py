@@ -6,6 +6,7 @@ import pytest
 
 from kvcore.limits import SECOND_NS
 from kvcore.node.io import ClientData, Synced
+from kvcore.storage import keys
 from kvcore.storage.memory import MemoryStorage
 from tests.support.driven import Driver, bucket
 
@@ -240,3 +241,16 @@ def test_without_jetstream_the_api_has_no_responders():
     driver.client()
     driver.publish("$JS.API.INFO")
     assert b"503" in driver.heard()
+
+
+def test_a_deletion_that_a_crash_interrupted_leaves_nothing_behind(kv):
+    kv.publish("$KV.b.k", b"v")
+    kv.sync()
+    (gid,) = (host.group.gid for host in kv.node._hosts)
+    kv.publish("$JS.API.STREAM.DELETE.KV_b")  # written, and then the server stops
+    again = Driver({"file": kv.stores["file"], "memory": MemoryStorage()})
+    again.sync()
+    assert not again.node.streams
+    every = kv.stores["file"].scan(b"", b"\xff")
+    assert {keys.group(key) for key, _ in every if key != keys.IDENTITY} == {keys.META_GID}
+    assert gid != keys.META_GID
