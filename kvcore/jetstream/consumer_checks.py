@@ -192,7 +192,7 @@ def _check_pull(document: Document, stream: StreamConfig) -> ApiError | None:
         return ApiError(400, 10088, "consumer idle heartbeat requires a push based consumer")
     if document.get("flow_control"):
         return ApiError(400, 10089, "consumer flow control requires a push based consumer")
-    if 0 < _number(document, "max_expires") < MILLISECOND_NS:
+    if 0 < _number(document, "max_expires") < limits.MILLISECOND_NS:
         return ApiError(400, 10115, "consumer max request expires needs to be >= 1ms")
     return None
 

@@ -124,8 +124,11 @@ class ConsumerConfig:
         return out
 
     def echo(self, version: str) -> dict[str, object]:
-        """The form in answers: stored, with the server's own metadata added."""
-        own = {"_nats.level": str(API_LEVEL), "_nats.req.level": "0", "_nats.ver": version}
+        """The form in answers: stored, with the server's own metadata added. Lists leave
+        out what is about the server alone: their `version` is ""."""
+        own = {"_nats.req.level": "0"}
+        if version:
+            own |= {"_nats.level": str(API_LEVEL), "_nats.ver": version}
         return {**self.to_json(), "metadata": dict(sorted({**self.metadata, **own}.items()))}
 
     def encode(self) -> bytes:

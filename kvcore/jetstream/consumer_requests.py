@@ -24,6 +24,7 @@ from kvcore.jetstream.consumer_checks import (
 from kvcore.jetstream.consumer_config import check_shape
 from kvcore.jetstream.documents import read_object, write
 from kvcore.jetstream.errors import (
+    CONSUMER_BOUND,
     CONSUMER_NOT_FOUND,
     REPLICAS_UNSUPPORTED,
     STREAM_MISMATCH,
@@ -58,6 +59,8 @@ def _create(context: Context, call: Call, *, durable: bool) -> Action:
     context.stream(stream_name)
     wanted = document.get("config") or {}
     assert isinstance(wanted, dict)
+    if _is_bound_elsewhere(context, stream_name, name, document):
+        raise ConfigError(CONSUMER_BOUND)
     if name:  # the subject's wins over the body's
         wanted["name"] = name
     command = CreateConsumer(
@@ -68,6 +71,18 @@ def _create(context: Context, call: Call, *, durable: bool) -> Action:
         call.now,
     )
     return ProposeStream(stream_name, command)
+
+
+def _is_bound_elsewhere(
+    context: Context, stream_name: str, name: str, document: dict[str, object]
+) -> bool:
+    """Whether a push consumer that somebody listens to is to deliver to another subject."""
+    known = context.catalog.consumers(stream_name).get(name)
+    wanted = document.get("config") or {}
+    assert isinstance(wanted, dict)
+    if known is None or not known.interested or document.get("action") == "create":
+        return False
+    return bool(wanted.get("deliver_subject")) and not known.listens_to(wanted["deliver_subject"])
 
 
 def _read(payload: bytes) -> tuple[dict[str, object], dict[str, object]]:
@@ -159,7 +174,7 @@ def listing(context: Context, call: Call) -> Fields:
     page, numbers = bodies.page(found, asked.number("offset"), limits.LIST_PAGE_COUNT)
     known = context.catalog.consumers(call.names[0])
     consumers = [known.get(name) for name in page]
-    shown = [one.info(call.now, context.identity.version) for one in consumers if one]
+    shown = [one.info(call.now, "") for one in consumers if one]
     return {**numbers, "consumers": shown}
 
 

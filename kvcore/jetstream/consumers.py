@@ -47,6 +47,7 @@ class Consumers:
         self._reaped: dict[str, None] = {}  # abandoned, to be deleted
         self._abandoned: list[str] = []  # and those of them that nobody was told of yet
         self._progress: list[Acked] = []
+        self._has_interest: Callable[[str], bool] = lambda _subject: False
         self._parting: list[Delivery] = []  # what those are told who waited at one that is gone
         for name in stream.consumers if now is not None else ():
             assert now is not None
@@ -96,6 +97,7 @@ class Consumers:
             if self._queued.get(name) == at:
                 del self._queued[name]
                 self._awake[name] = None
+        self._has_interest = has_interest
         out, self._parting = self._parting, []
         size = 0
         for name in list(self._awake):
@@ -190,7 +192,9 @@ class Consumers:
             return
         known = self._by_name.get(name)
         if known is None:
-            self._add(self._made(name, now, last_seq))
+            consumer = self._made(name, now, last_seq)
+            consumer.interested = self._has_interest(record.config.deliver_subject)
+            self._add(consumer)
             return
         known.update(record.config)
         self._wanted.clear()

@@ -118,12 +118,11 @@ class Ledger:
         return [seq]
 
     def give_up(self, seq: int) -> None:
-        """A message is not delivered again; that it was in vain stays on record."""
-        consumer_seq = self.pending.pop(seq, None)
+        """A message is not delivered again; that it was in vain stays on record. The floor
+        stays too, as nobody acknowledged anything."""
+        self.pending.pop(seq, None)
         self.again[seq] = self.again.get(seq, 0) + 1
         self.touched[seq] = None
-        if consumer_seq is not None:
-            self._raise_floor(consumer_seq, seq)
 
     def _drop(self, seq: int) -> None:
         self.pending.pop(seq, None)

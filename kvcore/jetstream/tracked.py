@@ -79,8 +79,9 @@ class TrackedConsumer(Consumer):
         known = self._ledger
         if known.pending or known.again:
             for seq in seqs:
-                known.settle(seq)
-                self._redelivery.forget(seq)
+                if known.settle(seq):
+                    self._redelivery.forget(seq)
+                    self._last_ack = self.now
 
     def update(self, config: ConsumerConfig) -> None:
         """As a watch's; clients' times change too."""
