@@ -135,10 +135,11 @@ class TrackedConsumer(Consumer):
         """Whether the acknowledgement is of something that was delivered."""
         if said.seq > self._ledger.delivered_stream:
             return False
+        before = self._ledger.floor_stream
         settled = self._ledger.ack(said.seq, said.consumer_seq)
         for seq in settled:
             self._redelivery.forget(seq)
-        if settled:
+        if settled or self._ledger.floor_stream != before:
             self._moves.append(ledger.ack_move(said.seq, said.consumer_seq))
             self._last_ack = self.now
         return True

@@ -13,12 +13,18 @@ from nats.aio.msg import Msg
 from tests.interop.records import CALL_S, Case, Recorder
 
 CONSUMER_CASES: dict[str, Case] = {}
+RESTART_CASES: dict[str, Case] = {}  # in order, with a restart of the server between them
 QUIET_S = 0.25  # nothing more comes after this
 MS = 1_000_000
 
 
 def case(function: Case) -> Case:
     CONSUMER_CASES[function.__name__] = function
+    return function
+
+
+def restart_case(function: Case) -> Case:
+    RESTART_CASES[function.__name__] = function
     return function
 
 
@@ -474,7 +480,7 @@ async def ephemerals_go(r: Recorder) -> None:
     await t.durable("d", inactive_threshold=600 * MS)
     await t.durable("stays")
     await t.ask("names", "CONSUMER.NAMES.EG")
-    await t.quiet(1.5)
+    await t.quiet(3)
     await t.ask("names of what is left", "CONSUMER.NAMES.EG")
 
 
@@ -488,3 +494,43 @@ async def flow_and_heartbeats(r: Recorder) -> None:
     (message, _) = await t.got("one and a beat", "FH_d", 2)
     await t.ask_safe("ack", message)
     await t.info("acked", "c")
+
+
+@restart_case
+async def before_the_restart(r: Recorder) -> None:
+    t = Talk(r, "RS")
+    await t.make()
+    await t.put("a", "b", "c", "d", "e")
+    await t.listen("RS_i")
+    await t.durable("pull", ack_wait=1500 * MS)
+    await t.pull("pull", "RS_i", {"batch": 3})
+    one, _, three = await t.got("three", "RS_i", 3)
+    await t.ask_safe("ack first", one)
+    await t.ask_safe("ack third", three)
+    await t.info("pull", "pull")
+    await t.durable("push", deliver_subject="RS_p", ack_policy="none")
+    await t.listen("RS_p")
+    await t.got("five", "RS_p", 5)
+    await t.info("push", "push")
+    await t.create("ephemeral", "eph", ack_policy="all", inactive_threshold=60_000 * MS)
+    await t.pull("eph", "RS_i", {"batch": 2})
+    _, two = await t.got("two", "RS_i", 2)
+    await t.ask_safe("ack both", two)
+
+
+@restart_case
+async def after_the_restart(r: Recorder) -> None:
+    t = Talk(r, "RS")
+    for name in ("pull", "push", "eph"):
+        await t.info(name, name)
+    await t.listen("RS_i")
+    await t.quiet(1.6)
+    await t.pull("pull", "RS_i", {"batch": 9, "no_wait": True})
+    await t.got("second again, and the rest", "RS_i", 4)
+    await t.info("pull", "pull")
+    await t.put("f")
+    await t.listen("RS_p")
+    await t.got("the sixth alone", "RS_p", 1)
+    await t.pull("eph", "RS_i", {"batch": 1})
+    await t.got("the third", "RS_i", 1)
+    await t.ask("names", "CONSUMER.NAMES.RS")
