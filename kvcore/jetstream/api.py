@@ -29,6 +29,7 @@ from kvcore.jetstream.outcome import (
     Acknowledged,
     ConsumerCreated,
     ConsumerDeleted,
+    ConsumerPaused,
     Deleted,
     MetaOutcome,
     Outcome,
@@ -57,6 +58,7 @@ _ANSWER_TO = {
     "DeleteMessage": "stream_msg_delete",
     "CreateConsumer": "consumer_create",
     "DeleteConsumer": "consumer_delete",
+    "PauseConsumer": "consumer_pause",
 }
 
 
@@ -92,6 +94,7 @@ _ENDPOINTS = (
     ),
     Endpoint("$JS.API.CONSUMER.INFO.*.*", "consumer_info", consumer_requests.info),
     Endpoint("$JS.API.CONSUMER.DELETE.*.*", "consumer_delete", consumer_requests.delete),
+    Endpoint("$JS.API.CONSUMER.PAUSE.*.*", "consumer_pause", consumer_requests.pause),
     Endpoint("$JS.API.CONSUMER.NAMES.*", "consumer_names", consumer_requests.names),
     Endpoint("$JS.API.CONSUMER.LIST.*", "consumer_list", consumer_requests.listing),
     Endpoint("$SYS.REQ.USER.INFO", "user_info", stream_requests.user_info),
@@ -159,6 +162,8 @@ class Api:
                 return bodies.success(what, {"success": True, "purged": count})
             case Deleted() | ConsumerDeleted():
                 return bodies.success(what, {"success": True})
+            case ConsumerPaused(until=until):
+                return bodies.success(what, bodies.pause(until, now))
             case Acknowledged():
                 return b""
             case Updated():

@@ -96,6 +96,16 @@ class DeleteConsumer:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseConsumer:
+    """Deliver nothing until a time; one that is past, such as 0, ends the pause."""
+
+    name: str
+    until: Nanos
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class Acked:
     """What a consumer delivered in one turn, and what was acknowledged to it (`ledger.py`
     has the form of `moves`). `replies` are the subjects, parted by spaces, of the clients
@@ -144,6 +154,7 @@ StreamCommand: TypeAlias = (
     | UpdateConfig
     | CreateConsumer
     | DeleteConsumer
+    | PauseConsumer
     | Acked
 )
 MetaCommand: TypeAlias = CreateStream | UpdateStream | DeleteStream
@@ -164,6 +175,7 @@ _LETTERS: dict[bytes, type[Command]] = {
     b"C": UpdateConfig,
     b"K": CreateConsumer,
     b"k": DeleteConsumer,
+    b"W": PauseConsumer,
     b"A": Acked,
     b"S": CreateStream,
     b"T": UpdateStream,

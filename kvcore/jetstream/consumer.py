@@ -191,7 +191,10 @@ class Consumer:
         if self._has_work() and not self.is_stalled:
             return self.now
         beat = self.config.idle_heartbeat
-        return self._spoke + beat if beat else None
+        times = [self._spoke + beat if beat else None]
+        if self._is_paused:
+            times.append(self.config.pause_until)
+        return min((at for at in times if at is not None), default=None)
 
     def is_abandoned(self, now: Nanos) -> bool:
         """Whether nobody has listened for so long that it can go."""
@@ -220,6 +223,9 @@ class Consumer:
         }
         if self.interested:
             out["push_bound"] = True
+        if self.config.pause_until and now < self.config.pause_until:
+            out["paused"] = True
+            out["pause_remaining"] = self.config.pause_until - now
         out["ts"] = rfc3339(now)
         return out
 
@@ -263,7 +269,14 @@ class Consumer:
             del self._pending[: self._next]
             self._next = 0
 
+    @property
+    def _is_paused(self) -> bool:
+        until = self.config.pause_until
+        return until is not None and self.now < until
+
     def _has_work(self) -> bool:
+        if self.config.pause_until and self._is_paused:
+            return False
         return self._next < len(self._pending)
 
     def _heartbeat(self, to: str) -> Delivery:

@@ -121,7 +121,6 @@ def unsupported(document: Document) -> ApiError | None:
 _UNSUPPORTED: tuple[tuple[Callable[[Document], object], str], ...] = (
     (lambda d: d.get("rate_limit_bps"), "rate limited consumers"),
     (lambda d: d.get("replay_policy") == "original", "original speed consumers"),
-    (lambda d: d.get("pause_until"), "paused consumers"),
     (lambda d: d.get("priority_groups") or d.get("priority_policy"), "priority groups"),
     (lambda d: d.get("direct") or d.get("sourcing"), "direct consumers"),
 )

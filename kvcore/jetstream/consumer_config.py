@@ -13,7 +13,7 @@ original speed and priority groups.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kvcore import limits
 from kvcore.jetstream import consumer_checks
@@ -126,7 +126,7 @@ class ConsumerConfig:
     def echo(self, version: str) -> dict[str, object]:
         """The form in answers: stored, with the server's own metadata added. Lists leave
         out what is about the server alone: their `version` is ""."""
-        own = {"_nats.req.level": "0"}
+        own = {"_nats.req.level": "1" if self.pause_until else "0"}
         if version:
             own |= {"_nats.level": str(API_LEVEL), "_nats.ver": version}
         return {**self.to_json(), "metadata": dict(sorted({**self.metadata, **own}.items()))}
@@ -166,7 +166,7 @@ def admit(
     filters = [other.filters for other in others]
     if existing is None:
         return _admit_new(document, action, stream, filters)
-    config = _built(document)
+    config = replace(_built(document), pause_until=existing.pause_until)
     if config != existing:
         if action == "create":
             return CONSUMER_EXISTS
@@ -230,6 +230,8 @@ def _built(document: Mapping[str, object]) -> ConsumerConfig:
     for name in _NEVER_NEGATIVE:
         if known.get(name, 0) < 0:  # type: ignore[operator]
             del known[name]
+    if known.get("pause_until", 0) < 0:  # type: ignore[operator]
+        known["pause_until"] = 0
     for name in ("filter_subjects", "backoff"):
         if name in known:
             known[name] = tuple(known[name])  # type: ignore[arg-type]

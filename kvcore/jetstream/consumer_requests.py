@@ -12,7 +12,7 @@ Left out: MSG.NEXT, which is a subject of each pull consumer (`pulls.py`).
 from kvcore import limits
 from kvcore.jetstream import bodies
 from kvcore.jetstream.answers import Action, ProposeStream
-from kvcore.jetstream.commands import CreateConsumer, DeleteConsumer
+from kvcore.jetstream.commands import CreateConsumer, DeleteConsumer, PauseConsumer
 from kvcore.jetstream.consumer_checks import (
     DURABLE_MISMATCH,
     DURABLE_NOT_SET,
@@ -34,6 +34,7 @@ from kvcore.jetstream.errors import (
 )
 from kvcore.jetstream.gojson import quoted
 from kvcore.jetstream.requests import Asked, Call, Context, Fields, require_empty, wrong_type
+from kvcore.jetstream.times import parse_rfc3339
 
 _NAME_LENGTH = 8
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -157,6 +158,18 @@ def delete(context: Context, call: Call) -> Action:
     require_empty(call.payload)
     context.stream(call.names[0])
     return ProposeStream(call.names[0], DeleteConsumer(call.names[1], call.reply, call.now))
+
+
+def pause(context: Context, call: Call) -> Action:
+    """CONSUMER.PAUSE; without a time it resumes."""
+    asked = Asked(call.payload, pause_until="")
+    text = asked.text("pause_until")
+    until = parse_rfc3339(text) if text else 0
+    if until is None:
+        raise wrong_type("pause_until", text)
+    context.stream(call.names[0])
+    command = PauseConsumer(call.names[1], max(until, 0), call.reply, call.now)
+    return ProposeStream(call.names[0], command)
 
 
 def names(context: Context, call: Call) -> Fields:

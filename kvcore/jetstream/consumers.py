@@ -24,7 +24,7 @@ from kvcore.jetstream import acknowledgements
 from kvcore.jetstream.answers import Delivery
 from kvcore.jetstream.commands import Acked
 from kvcore.jetstream.consumer import Consumer
-from kvcore.jetstream.outcome import ConsumerCreated, ConsumerDeleted, Outcome
+from kvcore.jetstream.outcome import ConsumerCreated, ConsumerDeleted, ConsumerPaused, Outcome
 from kvcore.jetstream.stream import Stream
 from kvcore.jetstream.tracked import TrackedConsumer
 from kvcore.limits import Nanos
@@ -76,6 +76,8 @@ class Consumers:
         match outcome.result:
             case ConsumerCreated(name=name, last_seq=last_seq):
                 self._created(name, last_seq, now)
+            case ConsumerPaused(name=name):
+                self._changed(name)
             case ConsumerDeleted(name=name):
                 self._forget(name)
             case _:
@@ -196,9 +198,15 @@ class Consumers:
             consumer.interested = self._has_interest(record.config.deliver_subject)
             self._add(consumer)
             return
-        known.update(record.config)
-        self._wanted.clear()
-        self._awake[name] = self._behind[name] = None
+        self._changed(name)
+
+    def _changed(self, name: str) -> None:
+        """The configuration that the log holds is another one."""
+        record, known = self.stream.consumers.get(name), self._by_name.get(name)
+        if record is not None and known is not None:
+            known.update(record.config)
+            self._wanted.clear()
+            self._awake[name] = self._behind[name] = None
 
     def _made(self, name: str, now: Nanos, last_seq: int | None) -> Consumer:
         """The consumer of a record; without a `last_seq` it is known from before a restart."""

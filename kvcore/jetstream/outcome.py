@@ -58,6 +58,14 @@ class ConsumerDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerPaused:
+    """A consumer delivers nothing before `until`."""
+
+    name: str
+    until: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """Acknowledgements are in the log; `replies` are the subjects of those who asked."""
 
@@ -72,7 +80,14 @@ class Refused:
 
 
 StreamResult: TypeAlias = (
-    Purged | Deleted | Updated | ConsumerCreated | ConsumerDeleted | Acknowledged | Refused
+    Purged
+    | Deleted
+    | Updated
+    | ConsumerCreated
+    | ConsumerDeleted
+    | ConsumerPaused
+    | Acknowledged
+    | Refused
 )
 
 

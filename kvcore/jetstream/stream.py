@@ -17,6 +17,7 @@ Left out: mirrors, sources and transforms.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
 from kvcore.jetstream import conditions, consumer_config, errors, progress, publish, retention
@@ -26,6 +27,7 @@ from kvcore.jetstream.commands import (
     DeleteConsumer,
     DeleteMessage,
     Expire,
+    PauseConsumer,
     Publish,
     Purge,
     StreamCommand,
@@ -39,6 +41,7 @@ from kvcore.jetstream.outcome import (
     Acknowledged,
     ConsumerCreated,
     ConsumerDeleted,
+    ConsumerPaused,
     Deleted,
     Outcome,
     Purged,
@@ -94,6 +97,8 @@ class Stream(StreamState):
                 outcome = self._create_consumer(command)
             case DeleteConsumer():
                 outcome = self._delete_consumer(command)
+            case PauseConsumer():
+                outcome = self._pause_consumer(command)
             case Acked():
                 outcome = self._follow_acks(command)
             case _:
@@ -298,15 +303,25 @@ class Stream(StreamState):
         if existing is None and progress.is_tracked(admitted, self.config):
             ledger = self.ledgers[command.name] = progress.begun(self, admitted)
             progress.save(self._records, self.gid, command.name, ledger)
-        self.consumers[command.name] = ConsumerRecord(admitted, created)
-        self._records.put(
-            keys.consumer(self.gid, command.name), encode_stamped(created, admitted.encode())
-        )
+        self._keep_consumer(command.name, ConsumerRecord(admitted, created))
         created_now = ConsumerCreated(command.name, existing is not None, self.last_seq)
         outcome = self._result(command, created_now)
         if existing and self.config.retention == "interest":
             outcome.removed = self._drop_unwanted()
         return outcome
+
+    def _keep_consumer(self, name: str, record: ConsumerRecord) -> None:
+        self.consumers[name] = record
+        encoded = encode_stamped(record.created, record.config.encode())
+        self._records.put(keys.consumer(self.gid, name), encoded)
+
+    def _pause_consumer(self, command: PauseConsumer) -> Outcome:
+        record = self.consumers.get(command.name)
+        if record is None:
+            return self._result(command, Refused(errors.CONSUMER_NOT_FOUND))
+        config = replace(record.config, pause_until=command.until or None)
+        self._keep_consumer(command.name, record._replace(config=config))
+        return self._result(command, ConsumerPaused(command.name, command.until))
 
     def _delete_consumer(self, command: DeleteConsumer) -> Outcome:
         if self.consumers.pop(command.name, None) is None:
@@ -364,7 +379,12 @@ class Stream(StreamState):
 
     def _result(
         self,
-        command: Purge | DeleteMessage | UpdateConfig | CreateConsumer | DeleteConsumer,
+        command: Purge
+        | DeleteMessage
+        | UpdateConfig
+        | CreateConsumer
+        | DeleteConsumer
+        | PauseConsumer,
         result: StreamResult,
     ) -> Outcome:
         return Outcome(command.reply, result=result, kind=type(command).__name__)

@@ -207,10 +207,6 @@ class TrackedConsumer(Consumer):
         """Whether as much is unsettled as may be."""
         return 0 < self.config.max_ack_pending <= len(self._ledger.pending)
 
-    @property
-    def _is_paused(self) -> bool:
-        return self.now < (self.config.pause_until or 0)
-
     def _has_work(self) -> bool:
         if self._is_paused or (self._pulls is not None and not self._pulls):
             return False

@@ -496,6 +496,27 @@ async def flow_and_heartbeats(r: Recorder) -> None:
     await t.info("acked", "c")
 
 
+@case
+async def pauses(r: Recorder) -> None:
+    t = Talk(r, "PS")
+    await t.make()
+    await t.put("a")
+    never, then = "0001-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
+    await t.durable("c", pause_until=never)
+    await t.ask("pause", "CONSUMER.PAUSE.PS.c", {"pause_until": then})
+    await t.info("paused", "c")
+    await t.listen("PS_i")
+    await t.pull("c", "PS_i", {"batch": 1, "expires": 300 * MS})
+    await t.got("nothing", "PS_i", 1)
+    await t.durable("c", description="keeps its pause")
+    await t.ask("resume", "CONSUMER.PAUSE.PS.c", {"pause_until": never})
+    await t.pull("c", "PS_i", {"batch": 1, "expires": 300 * MS})
+    await t.got("one", "PS_i", 1)
+    await t.ask("pause in vain", "CONSUMER.PAUSE.PS.c")
+    await t.info("resumed", "c")
+    await t.durable("born", pause_until=then, deliver_subject="PS_d")
+
+
 @restart_case
 async def before_the_restart(r: Recorder) -> None:
     t = Talk(r, "RS")

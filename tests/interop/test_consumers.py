@@ -22,6 +22,7 @@ OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
 
 ALLOWED = (
     Allowed("", r"(.*\.)?(created|ts|first_ts|last_ts|last_active)", "a moment"),
+    Allowed("pauses", r"pause_remaining", "a moment"),
     Allowed("", r"config\.metadata\._nats\.ver", "kvcore reports the version of its features"),
     Allowed("", r"config\.metadata\._nats\.level", "kvcore has the JetStream API of level 1"),
 )

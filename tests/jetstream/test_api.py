@@ -301,7 +301,6 @@ def test_consumer_that_breaks_a_rule_is_refused_with_its_number(desk, config, ta
     [
         ({**PUSH, "replay_policy": "original"}, "original speed consumers"),
         ({**PUSH, "rate_limit_bps": 9}, "rate limited consumers"),
-        ({**PUSH, "pause_until": "2030-01-01T00:00:00Z"}, "paused consumers"),
     ],
 )
 def test_consumer_of_a_kind_that_we_lack_is_refused_in_words(desk, config, what):
