@@ -517,6 +517,51 @@ async def pauses(r: Recorder) -> None:
     await t.durable("born", pause_until=then, deliver_subject="PS_d")
 
 
+@case
+async def nats_pys_own_calls(r: Recorder) -> None:
+    t = Talk(r, "PY")
+    await t.make()
+    await t.put("a", "b", "c", "d")
+    js = r.js
+    sub = await js.pull_subscribe("PY.>", durable="pull", stream="PY")
+    messages = await sub.fetch(2, timeout=CALL_S)
+    r.note("fetched", [_told(message) for message in messages])
+    r.note("ack sync", (await messages[0].ack_sync(timeout=CALL_S)).data)
+    await r("nak", messages[1].nak())
+    await t.quiet()
+    (again,) = await sub.fetch(1, timeout=CALL_S)
+    r.note("again", _told(again))
+    await r("term", again.term())
+    last = await sub.fetch(5, timeout=0.5)
+    r.note("fewer than asked", [_told(message) for message in last])
+    await r("in progress", last[0].in_progress())
+    await r("fetch in vain", sub.fetch(1, timeout=0.3))
+    await t.quiet()
+    await t.info("pulled", "pull")
+    await r("unsubscribe", sub.unsubscribe())
+    push = await js.subscribe("PY.>", durable="push", stream="PY")
+    for _ in range(4):
+        message = await push.next_msg(timeout=CALL_S)
+        r.note(f"pushed {message.metadata.sequence.stream}", _told(message))
+        await message.ack_sync(timeout=CALL_S)
+    await r("bound already", js.subscribe("PY.>", durable="push", stream="PY"))
+    info = await push.consumer_info()
+    r.note("push info", [info.ack_floor.consumer_seq, info.num_ack_pending, info.push_bound])
+    group = await js.subscribe("PY.>", "workers", stream="PY")
+    other = await js.subscribe("PY.>", "workers", stream="PY")
+    got = 0
+    for sub_of_group in (group, other):
+        while True:
+            try:
+                message = await sub_of_group.next_msg(timeout=0.4)
+            except TimeoutError:
+                break
+            await message.ack()
+            got += 1
+    r.note("the queue got", got)
+    await t.ask("delete", "CONSUMER.DELETE.PY.pull")
+
+
 @restart_case
 async def before_the_restart(r: Recorder) -> None:
     t = Talk(r, "RS")
