@@ -66,7 +66,7 @@ def copy(course: Path = COURSE, work: Path = WORK) -> list[str]:
 
 def fresh(number: str, course: Path = COURSE, work: Path = WORK) -> str:
     """Start lesson `number` anew; the old copy is kept aside under a name of its own."""
-    found = [p for p in lessons(course) if p.name.startswith(f"{number}_")]
+    found = [p for p in lessons(course) if number and p.name.startswith(f"{number:0>2}_")]
     if len(found) != 1:
         known = ", ".join(p.name[:2] for p in lessons(course))
         raise SystemExit(f"no lesson {number!r}; try: make fresh LESSON=… with one of {known}")

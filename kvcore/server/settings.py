@@ -147,7 +147,11 @@ class _Keys:
             if reader is not None:
                 reader(self, entry)
             elif not entry.used:
-                raise ConfError(entry.line, f'unknown field "{key}"')
+                from difflib import get_close_matches
+
+                near = get_close_matches(key.lower(), readers, n=1)
+                advice = f'did you mean "{near[0]}"?' if near else "kvcore has no such setting"
+                raise ConfError(entry.line, f'unknown field "{key}": {advice}')
 
 
 _Reader: TypeAlias = Callable[[_Keys, Entry], None]
@@ -155,21 +159,22 @@ _Reader: TypeAlias = Callable[[_Keys, Entry], None]
 
 def _as_text(entry: Entry) -> str:
     if not isinstance(entry.value, str):
-        raise ConfError(entry.line, "expected a text")
+        found = "list" if isinstance(entry.value, list) else "block"
+        raise ConfError(entry.line, f"expected a single value, not a {found}")
     return entry.value
 
 
 def _as_number(entry: Entry) -> int:
     number = conf.size(_as_text(entry))
     if number is None:
-        raise ConfError(entry.line, "expected a number")
+        raise ConfError(entry.line, f"expected a number, not {entry.value!r}")
     return number
 
 
 def _as_switch(entry: Entry) -> bool:
     found = conf.switch(_as_text(entry))
     if found is None:
-        raise ConfError(entry.line, "expected true or false")
+        raise ConfError(entry.line, f"expected true or false, not {entry.value!r}")
     return found
 
 

@@ -81,8 +81,15 @@ def test_fresh_keeps_the_old_copy_aside_each_time(folders):
 
 
 def test_fresh_names_the_lessons_that_there_are(folders):
-    with pytest.raises(SystemExit, match="00, 01"):
-        lab.fresh("99", *folders)
+    for unknown in ("99", "", "start"):
+        with pytest.raises(SystemExit, match="00, 01"):
+            lab.fresh(unknown, *folders)
+
+
+def test_fresh_takes_a_lesson_number_without_its_zero(folders):
+    course, work = folders
+    lab.copy(course, work)
+    assert lab.fresh("1", course, work).startswith("work/01_put_get.ipynb is new")
 
 
 def test_root_gets_allow_root_with_a_warning_and_nobody_else(monkeypatch, capsys):
