@@ -27,6 +27,7 @@ _HEAD = Struct(">QQQQQ")
 _ENTRY = Struct(">QQ?")
 _ACKED = 0
 _SPENT = (1 << 64) - 1
+_NEAR = 64  # sequences that are looked up one by one
 
 
 def delivery_move(seq: int, consumer_seq: int, count: int) -> bytes:
@@ -135,10 +136,17 @@ class Ledger:
             self.floor_consumer, self.floor_stream = self.delivered_consumer, self.delivered_stream
         elif consumer_seq == self.floor_consumer + 1:
             self.floor_consumer, self.floor_stream = consumer_seq, seq
-            for above in range(seq + 1, self.delivered_stream + 1):
-                if above in self.pending:
-                    self.floor_consumer, self.floor_stream = self.pending[above] - 1, above - 1
-                    break
+            above = self._next_pending(seq)
+            if above:
+                self.floor_consumer, self.floor_stream = self.pending[above] - 1, above - 1
+
+    def _next_pending(self, seq: int) -> int:
+        """The first pending sequence above `seq`, 0 if there is none. It is nearly always
+        near, but a narrow filter on a large stream leaves gaps of any size."""
+        for above in range(seq + 1, min(seq + _NEAR, self.delivered_stream) + 1):
+            if above in self.pending:
+                return above
+        return min((other for other in self.pending if other > seq), default=0)
 
     def replay(self, moves: bytes, is_there: Callable[[int], bool]) -> list[int]:
         """Carry out a command's moves; the sequences that are settled now. `is_there` says

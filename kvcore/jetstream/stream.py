@@ -337,7 +337,9 @@ class Stream(StreamState):
 
     def _follow_acks(self, command: Acked) -> Outcome:
         """A consumer has come further; drop what nobody needs any more."""
-        outcome = Outcome(result=Acknowledged(tuple(command.replies.split())), kind="Acked")
+        outcome = Outcome(
+            result=Acknowledged(tuple(filter(None, command.replies.split(" ")))), kind="Acked"
+        )
         ledger = self.ledgers.get(command.name)
         if ledger is None:  # deleted meanwhile
             return outcome

@@ -135,6 +135,8 @@ class TrackedConsumer(Consumer):
         """Whether the acknowledgement is of something that was delivered."""
         if said.seq > self._ledger.delivered_stream:
             return False
+        if self.config.ack_policy == "all" and said.consumer_seq > self._consumer_seq:
+            return False
         before = self._ledger.floor_stream
         settled = self._ledger.ack(said.seq, said.consumer_seq)
         for seq in settled:

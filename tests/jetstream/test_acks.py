@@ -164,6 +164,29 @@ def test_what_was_never_delivered_cannot_be_acknowledged(desk):
     assert numbers(desk) == (1, 0, 0)
 
 
+def test_a_forged_consumer_sequence_does_not_move_the_floor_of_all(desk):
+    one, _two = delivered(desk, "a", "b", ack_policy="all")
+    desk.say(one._replace(reply="$JS.ACK.KV_b.d.1.1.9999.0.0"), reply="_I.ack")
+    assert floor(desk) == (0, 0)
+    desk.say(one)
+    assert floor(desk) == (1, 1)
+
+
+def test_a_reply_subject_may_hold_any_character_but_a_space(desk):
+    (one,) = delivered(desk, "a")
+    desk.say(one, reply="_I.no\u00a0break")
+    assert desk.safe == ["_I.no\u00a0break"]
+
+
+def test_the_floor_crosses_a_gap_of_any_size(desk):
+    desk.put("a")
+    for _ in range(200):
+        desk.put("x")
+    one, _two = delivered(desk, "a", filter_subject="$KV.b.a")
+    desk.say(one)
+    assert floor(desk) == (1, 201)
+
+
 @pytest.mark.parametrize(
     "subject",
     ["$JS.ACK.KV_b.d.1.x.1.0.0", "$JS.ACK.KV_b.d.1.-1.1.0.0", "$JS.ACK.KV_b.d.1", "$JS.ACK.KV_b.z"],
