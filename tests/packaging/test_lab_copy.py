@@ -1,6 +1,7 @@
 """`make lab` copies lessons to work/ and never touches an answer."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import nbformat
@@ -67,6 +68,22 @@ def test_a_lesson_that_the_learner_deleted_comes_back(folders):
     (work / "01_put_get.ipynb").unlink()
     lab.copy(course, work)
     assert (work / "01_put_get.ipynb").read_text() == "one"
+
+
+def notebook(said: str, **metadata: str) -> str:
+    cell = {"cell_type": "markdown", "source": said, "metadata": {}}
+    return json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_a_lesson_that_was_only_opened_counts_as_unchanged(folders):
+    course, work = folders
+    (course / "01_put_get.ipynb").write_text(notebook("old"))
+    lab.copy(course, work)
+    (work / "01_put_get.ipynb").write_text(notebook("old", kernel="Python 3.11.7"))
+    (course / "01_put_get.ipynb").write_text(notebook("new"))
+    told = lab.copy(course, work)
+    assert told == ["work/01_put_get.ipynb: updated (you had not changed it)"]
+    assert (work / "01_put_get.ipynb").read_text() == notebook("new")
 
 
 def test_fresh_keeps_the_old_copy_aside_each_time(folders):
