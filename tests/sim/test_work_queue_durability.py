@@ -12,6 +12,8 @@ from random import Random
 import nats.errors
 import pytest
 
+from kvcore.jetstream.answers import Delivery
+from kvcore.jetstream.tracked import TrackedConsumer
 from kvcore.sim.world import World
 
 SEEDS = 40
@@ -67,3 +69,15 @@ def test_no_confirmed_task_comes_again_and_none_is_lost_by_power_cuts(part):
     results = [cut_once(seed) for seed in range(part, SEEDS, 4)]
     assert sum(confirmed for confirmed, _ in results) > SEEDS // 4
     assert sum(wrong for _, wrong in results) == 0
+
+
+def test_a_confirmation_before_the_sync_is_caught(monkeypatch):
+    honest = TrackedConsumer.acknowledge
+
+    def hasty(self, said, now):
+        honest(self, said, now)
+        self._said += [Delivery(reply, reply, "", None, b"") for reply in self._replies]
+        self._replies = []
+
+    monkeypatch.setattr(TrackedConsumer, "acknowledge", hasty)
+    assert sum(wrong for _, wrong in map(cut_once, range(16))) > 0
