@@ -162,6 +162,26 @@ def test_an_argument_wins_over_standard_input_and_without_it_the_newline_is_kept
     assert ours(server, "kv", "get", "inputs", "a", "--raw")[1] == "piped\n"
 
 
+def test_without_an_argument_a_terminal_is_not_read_and_an_empty_value_is_stored(server):
+    ours(server, "kv", "add", "typed")
+    keyboard, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [*OURS, "kv", "put", "typed", "a"],
+            stdin=terminal,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "NATS_URL": server.url},
+        )
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"\n", b"")
+    assert "typed > a revision: 1 " in ours(server, "kv", "get", "typed", "a")[1]
+    assert ours(server, "kv", "get", "typed", "a", "--raw")[1] == ""
+
+
 def watched(server: Server, *words: str, lines: int) -> list[str]:
     """The first lines of a watch; the stored keys are there, so it never waits for more."""
     process = subprocess.Popen(
