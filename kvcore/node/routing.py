@@ -107,11 +107,11 @@ class Router:
         for sub in match.plain:
             if clients_only and isinstance(sub, InternalSubscription):
                 continue
-            count += self._give(sub, message, source)
+            count += self._give(sub, to, message, source)
         for members in match.queues:
             first = self._rng.randrange(len(members)) if len(members) > 1 else 0
             for at in range(len(members)):
-                if self._give(members[(first + at) % len(members)], message, source):
+                if self._give(members[(first + at) % len(members)], to, message, source):
                     count += 1
                     break
         return count
@@ -142,7 +142,7 @@ class Router:
         if session.pending_bytes > limits.PENDING_OUTPUT_BYTES:
             self._on_slow(session)
 
-    def _give(self, sub: Taker, message: Message, source: Session | None) -> bool:
+    def _give(self, sub: Taker, to: str, message: Message, source: Session | None) -> bool:
         if isinstance(sub, InternalSubscription):
             if sub.is_over:
                 return False
@@ -153,9 +153,13 @@ class Router:
             return False
         if sub.max and sub.delivered >= sub.max:
             return False
+        if sub.filter is not None and not sub.filter.may_hear(to, sub.queue):
+            return False
         sub.delivered += 1
         session.out_msgs += 1
         session.out_bytes += message.size
+        if session.rights is not None:
+            session.rights.heard(message.reply)
         self.send(sub, message)
         if sub.delivered == sub.max and sub.sid in session.subscriptions:
             self._on_spent(sub)
