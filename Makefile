@@ -23,10 +23,10 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kvcore needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 …")'
 	@if command -v uv >/dev/null 2>&1; then \
 	  test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV); \
-	  uv pip install -q --python $(BIN)/python -e '.[course,test]'; \
+	  uv pip install -q --python $(BIN)/python -e '.[course,secure,test]'; \
 	else \
 	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[course,test]'; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[course,secure,test]'; \
 	fi
 	@touch $@
 
