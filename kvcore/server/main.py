@@ -238,7 +238,7 @@ class Server:
             return await self._loop.create_server(lambda: Connection(driver), sock=listener)
         self._door = Door(driver, self._settings.tls, self._log.warn)
         self._log.info("TLS required for client connections")
-        return await self._loop.create_server(self._door.connection, sock=listener)
+        return await self._door.open(listener)
 
     def _write_files(self, config: NodeConfig) -> None:
         pid = os.getpid()

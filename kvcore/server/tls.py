@@ -12,8 +12,8 @@ and one that no known authority signed ends the handshake.
     C: CONNECT {…}     (encrypted)               C: CONNECT {…}  (encrypted)
 
 Between the clear greeting and the end of the handshake the socket belongs to TLS. What the
-server would say in that time is dropped (it could only be goodbye), and bytes of a client
-that goes on in clear are no handshake: the connection ends.
+server says in that time waits, and bytes of a client that goes on in clear are no handshake:
+the connection ends.
 
 The settings are Python's for servers (`ssl.create_default_context`), TLS 1.2 at least.
 
@@ -21,6 +21,7 @@ Left out: a session's own tickets, revocation lists, and new certificates withou
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from typing import cast
@@ -77,14 +78,22 @@ class Door:
     def __init__(self, driver: Driver, settings: TlsSettings, note: Callable[[str], None]) -> None:
         self.driver = driver
         self.context = make_context(settings)
-        self.first = settings.handshake_first
         self.timeout = settings.timeout / SECOND_NS
         self.note = note
         self.handshakes: set[asyncio.Task[None]] = set()
+        self._first = settings.handshake_first
 
-    def connection(self) -> "SecureConnection":
-        """For one more client."""
-        return SecureConnection(self)
+    async def open(self, listener: socket.socket) -> asyncio.Server:
+        """Let clients in from now on."""
+        loop = asyncio.get_running_loop()
+        if not self._first:
+            return await loop.create_server(lambda: UpgradedConnection(self), sock=listener)
+        return await loop.create_server(
+            lambda: SecureConnection(self.driver),
+            sock=listener,
+            ssl=self.context,
+            ssl_handshake_timeout=self.timeout,
+        )
 
     def close(self) -> None:
         """End the handshakes that are under way."""
@@ -95,80 +104,102 @@ class Door:
 class SecureConnection(Connection):
     """A client's socket under TLS; to the driver it is like any other."""
 
-    def __init__(self, door: Door) -> None:
-        super().__init__(door.driver)
-        self._door = door
-        self._is_known = False  # to the driver
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is open: greet in clear, then the handshake, or that first."""
-        raw = cast("asyncio.Transport", transport)
-        raw.pause_reading()  # what comes next is for TLS
-        loop = asyncio.get_running_loop()
-        self._transport = raw
-        if self._door.first:
-            self._begin(raw, None)
-            return
-        greeting = _Greeting(raw)
-        self._is_known = True
-        self._conn = self._driver.connected(greeting)
-        loop.call_soon(self._begin, raw, greeting)  # after the turn in which INFO is written
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is closed, by whichever side, at whatever time."""
-        if self._is_known:
-            self._is_known = False
-            super().connection_lost(exc)
-
     def eof_received(self) -> bool:
         """TLS has no half-closed connections."""
         return False
 
-    def _begin(self, raw: asyncio.Transport, greeting: "_Greeting | None") -> None:
-        if greeting is not None:
-            greeting.is_over = True
+
+class UpgradedConnection(SecureConnection):
+    """Greets in clear, and has TLS take over."""
+
+    def __init__(self, door: Door) -> None:
+        super().__init__(door.driver)
+        self._door = door
+        self._is_under_tls = False
+        self._spoke_early = False
+        self._is_over = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open: INFO, then the handshake.
+
+        Three callbacks, in this order: reading pauses (uvloop would begin it after this one),
+        the turn writes INFO, TLS begins. So no byte of the handshake is taken from TLS.
+        """
+        raw = cast("asyncio.Transport", transport)
+        greeting = _Greeting(raw)
+        loop = asyncio.get_running_loop()
+        loop.call_soon(self._pause, raw)
+        self._transport = raw
+        self._conn = self._driver.connected(greeting)
+        loop.call_soon(self._begin, raw, greeting)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes that TLS has decrypted; others are from a client that didn't wait for INFO."""
+        if self._is_under_tls:
+            super().data_received(data)
+        else:
+            self._spoke_early = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is closed, by whichever side, at whatever time."""
+        if not self._is_over:
+            self._is_over = True
+            super().connection_lost(exc)
+
+    def _pause(self, raw: asyncio.Transport) -> None:
+        if not raw.is_closing():
+            raw.pause_reading()
+
+    def _begin(self, raw: asyncio.Transport, greeting: "_Greeting") -> None:
+        greeting.is_over = self._is_under_tls = True
         if raw.is_closing():
             return
-        task = asyncio.get_running_loop().create_task(self._shake_hands(raw))
+        if self._spoke_early:
+            self._door.note("TLS handshake error: the client spoke in clear")
+            raw.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._shake_hands(raw, greeting))
         self._door.handshakes.add(task)
         task.add_done_callback(self._door.handshakes.discard)
 
-    async def _shake_hands(self, raw: asyncio.Transport) -> None:
+    async def _shake_hands(self, raw: asyncio.Transport, greeting: "_Greeting") -> None:
         door = self._door
-        why = "the client left"
+        secure, why = None, "the client left"
         try:
             async with asyncio.timeout(door.timeout + _MARGIN_S):
                 secure = await asyncio.get_running_loop().start_tls(
                     raw, self, door.context, server_side=True, ssl_handshake_timeout=door.timeout
                 )
         except TimeoutError:
-            secure, why = None, "it took too long"
+            why = "it took too long"
         except OSError as error:
-            secure, why = None, _reason(error)
+            why = _reason(error)
+        finally:
+            if secure is None:
+                raw.abort()
         if secure is None:
             door.note(f"TLS handshake error: {why}")
-            raw.abort()
             self.connection_lost(None)
             return
         self._transport = secure
-        if self._is_known:
-            if not self._driver.secured(self._conn, secure):
-                secure.close()
-        else:
-            self._is_known = True
-            self._conn = self._driver.connected(secure)
+        secure.writelines(greeting.late)
+        if not self._driver.secured(self._conn, secure):
+            secure.close()
 
 
 class _Greeting(asyncio.Transport):
-    """What the driver writes to until TLS has taken over: INFO goes out, then nothing."""
+    """What the driver writes to until TLS has taken over: INFO goes out, the rest waits."""
 
     def __init__(self, raw: asyncio.Transport) -> None:
         super().__init__()
         self._raw = raw
         self.is_over = False
+        self.late: list[bytes | bytearray | memoryview] = []
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self.is_over:
+        if self.is_over:
+            self.late.append(data)
+        else:
             self._raw.write(data)
 
     def get_write_buffer_size(self) -> int:
@@ -178,9 +209,7 @@ class _Greeting(asyncio.Transport):
         return self._raw.get_extra_info(name, default)
 
     def close(self) -> None:
-        if self.is_over:
-            self._raw.abort()
-        else:
+        if not self.is_over:  # else TLS ends it, when the handshake is over
             self._raw.close()
 
     def abort(self) -> None:
