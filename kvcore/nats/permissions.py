@@ -12,9 +12,7 @@ a deny always wins. They mean what they mean in nats-server:
     responses   who may not publish but answers requests may publish to the reply subject of
                 a message that it was sent: so many times, for so long
 
-One rule is stricter than nats-server's. A subject on which the server will speak for a
-client (the reply of a request, where a consumer delivers) must be one that the client
-itself may hear or say: otherwise it could have answers put where it must not write.
+What the server says in a client's name is judged by `node/permits.py`.
 
 Left out: permissions with variables in them, which belong to JWT.
 """
@@ -153,20 +151,19 @@ class Rights:
             _remember(self._may_hear, (subject, queue), value=known)
         return known
 
-    def may_be_answered(self, subject: str) -> bool:
-        """Whether the server may speak there for this client, who may hear it or say it.
+    def may_hear_all(self, subject: str) -> bool:
+        """Whether the client could subscribe to all of this, with nothing in it denied."""
+        allow = self._allow
+        is_allowed = allow is None or _covers(allow.plain, subject) or bool(allow.queues(subject))
+        return is_allowed and not any(overlaps(denied, subject) for denied in self._deny.plain)
 
-        With wildcards: whether it may speak on all of these subjects.
-        """
-        hearing = self._allow is None or _covers(self._allow.plain, subject)
-        hearing = hearing or (self._allow is not None and bool(self._allow.queues(subject)))
-        if hearing and not any(overlaps(denied, subject) for denied in self._deny.plain):
-            return True
+    def may_say_all(self, subject: str) -> bool:
+        """Whether it could publish to all of this; nothing is counted."""
         if not has_wildcard(subject):
             return self._is_granted(subject) or subject in self._replies
         rule = self._said.publish
-        saying = rule.allow is None or _covers(rule.allow, subject)
-        return saying and not any(overlaps(denied, subject) for denied in rule.deny)
+        is_allowed = rule.allow is None or _covers(rule.allow, subject)
+        return is_allowed and not any(overlaps(denied, subject) for denied in rule.deny)
 
     def heard(self, reply: str) -> None:
         """A message with this reply subject was delivered: it may be answered."""

@@ -206,18 +206,16 @@ class Session:
             rights is not None and not rights.may_publish(op.subject)
         ):
             return self.deny_publish(op.subject)
-        reply = op.reply
-        if reply and (
-            reply.startswith(_RESERVED_REPLIES)
-            or (rights is not None and not rights.may_be_answered(reply))
-        ):
-            self.say(replies.err(f"{_VIOLATION} Publish with Reply of {replies.quoted(reply)}"))
-            return False
-        return True
+        return not op.reply.startswith(_RESERVED_REPLIES) or self.deny_reply(op.reply)
 
     def deny_publish(self, subject: str) -> bool:
         """Tells the client that it may not publish there, nor have the server do it."""
         self.say(replies.err(f"{_VIOLATION} Publish to {replies.quoted(subject)}"))
+        return False
+
+    def deny_reply(self, reply: str) -> bool:
+        """Tells the client that it may not be answered there."""
+        self.say(replies.err(f"{_VIOLATION} Publish with Reply of {replies.quoted(reply)}"))
         return False
 
     def subscribe(self, op: Sub) -> Subscription | None:

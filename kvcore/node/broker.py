@@ -280,7 +280,7 @@ class Broker:
         if options.pedantic:
             self._judge_subject(client, op.subject)
             client.warned = False
-        if not is_permitted(session, op):
+        if not is_permitted(session, op, self._router.is_served):
             return
         if options.verbose:
             session.say(replies.OK)

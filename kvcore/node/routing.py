@@ -121,6 +121,11 @@ class Router:
         match = self.interest.match(subject)
         return bool(match.queues) or any(isinstance(sub, Subscription) for sub in match.plain)
 
+    def is_served(self, subject: str) -> bool:
+        """Whether the server's own subscribers want it: a stream, the API."""
+        plain = self.interest.match(subject).plain
+        return any(isinstance(sub, InternalSubscription) for sub in plain)
+
     def own_taker(self, session: Session, subject: str) -> Subscription | None:
         """A plain subscription of this session for this subject, the literal one first."""
         mine = [
