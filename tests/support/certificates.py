@@ -43,11 +43,12 @@ class Authority:
         self._ca = builder.sign(self._key, hashes.SHA256())
         self.file = self._write(f"{name}.pem", self._ca.public_bytes(serialization.Encoding.PEM))
 
-    def pair(self, name: str) -> Pair:
-        """A certificate for `name` (and for 127.0.0.1), good for servers and clients."""
+    def pair(self, name: str, *, is_here: bool = True) -> Pair:
+        """A certificate good for servers and clients; for this machine unless told otherwise."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        here = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        names = here if is_here else [x509.DNSName(f"{name}.example")]
         issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
             self._builder(subject, key)
