@@ -175,11 +175,11 @@ class UpgradedConnection(SecureConnection):
         except OSError as error:
             why = _reason(error)
         finally:
-            if secure is None:
+            if secure is None:  # then nobody else tells us that the connection is lost
                 raw.abort()
+                self.connection_lost(None)
         if secure is None:
             door.note(f"TLS handshake error: {why}")
-            self.connection_lost(None)
             return
         self._transport = secure
         secure.writelines(greeting.late)
