@@ -109,13 +109,15 @@ def first_put(kind: str, directory: Path, sync: str) -> float:
         server.kill()
 
 
-def syncs_per_ack(kind: str, directory: Path, sync: str, at_once: int) -> float | None:
+def syncs_per_ack(
+    kind: str, directory: Path, sync: str, storage: str, at_once: int
+) -> float | None:
     """Syncs of the server during a put load, per ack, counted by strace; None without it."""
     if find("strace") is None:
         return None
     trace = directory / f"strace-{kind}-{time.monotonic_ns()}"
     calls = "fsync,fdatasync,sync_file_range,msync"
-    argv = [program("strace"), "-D", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={calls},openat"]
+    argv = [program("strace"), "-D", "-f", "--seccomp-bpf", "-qq", "-e", f"trace={calls}"]
     argv += ["-o", str(trace), *command(kind)]
     store = directory / f"strace-store-{time.monotonic_ns()}"
     config = None if kind == "kvcore" else SYNC_ALWAYS if sync == "always" else NATS_DEFAULT
@@ -125,7 +127,7 @@ def syncs_per_ack(kind: str, directory: Path, sync: str, at_once: int) -> float 
 
     async def run() -> int:
         nc = await nats.connect(server.url)
-        kv = await bucket(nc, "synced", "file")
+        kv = await bucket(nc, "synced", storage)
         before = _count(trace)
         await puts(kv, count, at_once)
         after = _count(trace)

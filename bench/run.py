@@ -31,6 +31,11 @@ from tests.support.servers import Server
 
 RESULTS = ROOT / "bench" / "results"
 OURS, THEIRS = "kvcore", "nats-server"
+SETTINGS = (
+    ("always", "file", "file, ack after sync"),
+    ("default", "file", "file, sync later"),
+    ("default", "memory", "memory"),
+)
 
 
 @dataclass
@@ -40,6 +45,7 @@ class Row:
     name: str
     unit: str  # "/s": more is better; "s" and "MB": less is better
     numbers: dict[str, list[float]] = field(default_factory=dict)
+    syncs: dict[str, float] = field(default_factory=dict)  # per ack, for puts
 
     def median(self, kind: str) -> float | None:
         values = self.numbers.get(kind)
@@ -67,12 +73,14 @@ class Table:
 
     def lines(self) -> Iterator[str]:
         width = max(len(row.name) for row in self.rows.values())
-        yield f"{'':{width}}  {'unit':>4}  {OURS:>10}  {THEIRS:>11}  {'ratio':>6}"
+        yield f"{'':{width}}  unit  {OURS:>10}  {THEIRS:>11}   ratio  syncs per ack (of each)"
         for row in self.rows.values():
             cells = (_shown(row.median(OURS)), _shown(row.median(THEIRS)))
             ratio = row.ratio()
             shown = f"{ratio:.2f}x" if ratio else ""
-            yield f"{row.name:{width}}  {row.unit:>4}  {cells[0]:>10}  {cells[1]:>11}  {shown:>6}"
+            counted = [f"{row.syncs[kind]:.2g}" for kind in (OURS, THEIRS) if kind in row.syncs]
+            line = f"{row.name:{width}}  {row.unit:>4}  {cells[0]:>10}  {cells[1]:>11}  {shown:>6}"
+            yield f"{line}  {'|'.join(counted)}".rstrip()
 
 
 def _shown(value: float | None) -> str:
@@ -112,11 +120,7 @@ async def load(server: Server, storage: str, label: str, table: Table, sizes: Si
 
 def one_round(directory: Path, number: int, table: Table, sizes: Sizes) -> None:
     kinds = (OURS, THEIRS) if number % 2 == 0 else (THEIRS, OURS)
-    for sync, storage, label in (
-        ("always", "file", "file, ack after sync"),
-        ("default", "file", "file, sync later"),
-        ("default", "memory", "memory"),
-    ):
+    for sync, storage, label in SETTINGS:
         for kind in kinds:
             server = measure.launch(kind, directory / f"{kind}-{sync}-{storage}-{number}", sync)
             try:
@@ -143,9 +147,8 @@ def plot(table: Table, path: Path) -> None:
     axes.bar_label(bars, [f" {ratio:.2f}x " for ratio in ratios])
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log", base=2)
-    axes.set_xlim(min([*ratios, 1]) / 1.8, max([*ratios, 1]) * 1.8)
     axes.set_xticks([0.125, 0.25, 0.5, 1, 2, 4, 8], ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
-    axes.set_xlim(min([*ratios, 1]) / 1.8, max([*ratios, 1]) * 1.8)
+    axes.set_xlim(min([*ratios, 1]) / 2, max([*ratios, 1]) * 2)
     axes.invert_yaxis()
     axes.set_xlabel("kvcore against nats-server, one run; right of 1: kvcore faster or smaller")
     figure.savefig(path, dpi=110)
@@ -159,7 +162,7 @@ def versions() -> dict[str, str]:
     return {
         "nats-server": answer.stdout.strip(),
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
         "load before": f"{os.getloadavg()[0]:.2f}",
     }
@@ -185,11 +188,15 @@ def main() -> None:
         for number in range(rounds):
             one_round(directory, number, table, sizes)
             say(f"round {number + 1} of {rounds}: {time.perf_counter() - begin:.0f} s\n")
-        for sync, label in (("always", "file, ack after sync"), ("default", "file, sync later")):
-            for at_once in (1, measure.IN_FLIGHT):
+        for sync, storage, label in SETTINGS:
+            for at_once, what in (
+                (1, "sequential puts"),
+                (measure.IN_FLIGHT, "puts, 64 in flight"),
+            ):
                 for kind in (OURS, THEIRS):
-                    counted = measure.syncs_per_ack(kind, directory, sync, at_once)
-                    table.add(f"{label}: syncs per ack, {at_once} in flight", "", kind, counted)
+                    counted = measure.syncs_per_ack(kind, directory, sync, storage, at_once)
+                    if counted is not None:
+                        table.rows[f"{label}: {what}"].syncs[kind] = counted
     simulated = json.loads(
         subprocess.run(
             [sys.executable, "-m", "bench.measure"], capture_output=True, check=True, cwd=ROOT
@@ -204,6 +211,7 @@ def main() -> None:
         "fdatasync": disk,
         "rows": [
             {"name": row.name, "unit": row.unit, "rounds": row.numbers, "ratio": row.ratio()}
+            | ({"syncs per ack": row.syncs} if row.syncs else {})
             | {kind: row.median(kind) for kind in (OURS, THEIRS)}
             for row in table.rows.values()
         ],

@@ -14,6 +14,7 @@ Left out: choosing a port or a browser; JupyterLab's own flags do that (LAB_ARGS
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -32,7 +33,11 @@ FIRST = "00_start_here.ipynb"
 
 
 def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Of a lesson's cells: when it is opened, JupyterLab notes the kernel's version beside them."""
+    text = path.read_bytes()
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # no notebook: all of it counts
+        text = json.dumps(json.loads(text)["cells"], sort_keys=True).encode()
+    return hashlib.sha256(text).hexdigest()
 
 
 def lessons(course: Path = COURSE) -> list[Path]:
@@ -66,7 +71,7 @@ def copy(course: Path = COURSE, work: Path = WORK) -> list[str]:
 
 def fresh(number: str, course: Path = COURSE, work: Path = WORK) -> str:
     """Start lesson `number` anew; the old copy is kept aside under a name of its own."""
-    found = [p for p in lessons(course) if p.name.startswith(f"{number}_")]
+    found = [p for p in lessons(course) if number and p.name.startswith(f"{number:0>2}_")]
     if len(found) != 1:
         known = ", ".join(p.name[:2] for p in lessons(course))
         raise SystemExit(f"no lesson {number!r}; try: make fresh LESSON=… with one of {known}")

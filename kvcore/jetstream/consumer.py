@@ -119,7 +119,7 @@ class Consumer:
             self.wants = matcher(config.filters)
             seqs = self.stream.sequences(config.filters, self._stream_seq + 1)
             self._pending, self._next = array("Q", seqs), 0
-            self._seen = self.stream.last_seq
+            self._seen = max(self._seen, self.stream.last_seq)
 
     # What its subscriber gets.
 

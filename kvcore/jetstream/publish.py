@@ -2,9 +2,8 @@
 
 Only the first failure is told, so the order is part of the protocol:
 
-    sealed → size → header size → expected stream → conditions.TTL disabled → last sequence of the
-    subject → last sequence → duplicate id → last id → rollup → resources → conditions.TTL form →
-    the store's limits
+    sealed → size → header size → expected stream → TTL disabled → last sequence of the subject
+    → last sequence → duplicate id → last id → rollup → resources → TTL form → the store's limits
 
 The duplicate check is not a refusal, but stands in the middle, so `before_duplicate` and
 `after_duplicate` are two functions. The last two are `stream.py`'s and `retention.py`'s.

@@ -123,7 +123,7 @@ def direct_get(stream: Stream, reply: str, payload: bytes) -> Answer | Answers:
     if request.multi_last:
         return _multi_last(stream, reply, request)
     if request.batch:
-        return _batch(stream, reply, request)
+        return Answers(_batch(stream, reply, request))
     message = find(stream, request)
     if message is None:
         return _status(reply, "404 Message Not Found")
@@ -164,17 +164,19 @@ def _last(stream: Stream, subject: str) -> StoredMessage | None:
     return stream.message(seq) if seq else None
 
 
-def _batch(stream: Stream, reply: str, request: Request) -> Answers | Answer:
+def _batch(stream: Stream, reply: str, request: Request) -> Iterator[Answer]:
+    """A batch, looked up when its turn comes: many may wait, and a list each would add up."""
     filters = (request.next_by_subj,) if request.next_by_subj else ()
     seq = request.seq
     if request.start_time is not None:
         seq = stream.seq_at_time(request.start_time)
     found = stream.sequences(filters, seq)
     if request.batch < 0:
-        return Answer(reply, b"", _end(len(found), 0))
-    if not found:
-        return _status(reply, "404 Message Not Found")
-    return Answers(_parts(stream, reply, request, found, None))
+        yield Answer(reply, b"", _end(len(found), 0))
+    elif not found:
+        yield _status(reply, "404 Message Not Found")
+    else:
+        yield from _parts(stream, reply, request, found, None)
 
 
 def _multi_last(stream: Stream, reply: str, request: Request) -> Answer | Answers:

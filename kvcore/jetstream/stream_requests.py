@@ -70,8 +70,9 @@ def delete(context: Context, call: Call) -> Action:
 
 
 def info(context: Context, call: Call) -> Fields:
-    """STREAM.INFO."""
-    asked = Asked(call.payload, offset=0, subjects_filter="", deleted_details=False)
+    """STREAM.INFO; what doesn't even look like JSON is ignored, as on nats-server."""
+    body = call.payload if call.payload.lstrip()[:1] in (b"{", b"[") else b""
+    asked = Asked(body, offset=0, subjects_filter="", deleted_details=False)
     return bodies.stream_info(
         context.stream(call.names[0]),
         context.identity,

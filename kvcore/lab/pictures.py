@@ -28,7 +28,7 @@ from kvcore.viz.nodecard import Node as Card
 from kvcore.viz.nodecard import Role, node_cards
 
 _OPERATIONS: Mapping[str, Operation] = {"DEL": "delete", "PURGE": "purge"}
-GONE = "replaced or removed"
+GONE = "cause not kept"  # the stream forgets it
 _last_seen: dict[str, Card] = {}  # of servers that are down: what they were
 
 

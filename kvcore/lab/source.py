@@ -1,7 +1,8 @@
 """Shows the source of the very function that runs.
 
 A lesson never carries a copy of kvcore's code: copies drift. `show_source(obj)` prints what
-the interpreter executes, with the file it came from, from the package of the kernel.
+the interpreter executes, with the file it came from, from the package of the kernel. No
+line number: an edit elsewhere in that file would change what a lesson printed.
 
 Left out: highlighting beyond what the notebook gives Markdown, and C code, which has none.
 """
@@ -19,11 +20,10 @@ def source_of(item: object, *, docstring: bool = True) -> str:
     """The text of a function, method, class or module, led by where it stands."""
     target = inspect.unwrap(item) if callable(item) else item
     target = target.fget if isinstance(target, property) else target
-    lines, first = inspect.getsourcelines(target)  # type: ignore[arg-type]
-    text = textwrap.dedent("".join(lines)).rstrip()
+    text = textwrap.dedent(inspect.getsource(target)).rstrip()  # type: ignore[arg-type]
     if not docstring:
         text = _without_docstring(text)
-    return f"# {_where(target)}:{max(first, 1)}\n{text}"
+    return f"# {_where(target)}\n{text}"
 
 
 def show_source(item: object, *, docstring: bool = True) -> None:

@@ -143,7 +143,7 @@ class Router:
         if not out:
             session.dirty.append(session)
         out += (head, sub.wire_sid, tail)
-        session.pending_bytes += len(tail)
+        session.pending_bytes += len(head) + len(tail)
         if session.pending_bytes > limits.PENDING_OUTPUT_BYTES:
             self._on_slow(session)
 

@@ -135,17 +135,22 @@ def parse(argv: Sequence[str]) -> dict[str, Value]:
         if flag is None:
             raise FlagError(f"unknown flag {word.split('=')[0]}: `kvcore serve --help` lists them")
         if flag.kind == "later":
-            raise FlagError(f"{flag.setting} comes later: this kvcore can't honour --{name}")
+            raise FlagError(f"{flag.setting} comes later: this kvcore can't honour {_dashed(name)}")
         if flag.kind == "switch":
             given[flag.setting] = _switch(name, value) if equals else True
             continue
         if not equals:
             if at == len(words):
-                raise FlagError(f"flag --{name} needs a value")
+                raise FlagError(f"flag {_dashed(name)} needs a value")
             value = words[at]
             at += 1
         _fill(given, flag, name, value)
     return given
+
+
+def _dashed(name: str) -> str:
+    """A flag as people write it; either number of dashes is taken."""
+    return f"-{name}" if len(name) <= 2 else f"--{name}"
 
 
 def _switch(name: str, value: str) -> bool:
@@ -153,7 +158,7 @@ def _switch(name: str, value: str) -> bool:
         return True
     if value in _FALSE:
         return False
-    raise FlagError(f"flag --{name} is true or false, not {value!r}")
+    raise FlagError(f"flag {_dashed(name)} is true or false, not {value!r}")
 
 
 def _fill(given: dict[str, Value], flag: Flag, name: str, value: str) -> None:
@@ -164,12 +169,12 @@ def _fill(given: dict[str, Value], flag: Flag, name: str, value: str) -> None:
         try:
             given[flag.setting] = int(value)
         except ValueError:
-            raise FlagError(f"flag --{name} is a number, not {value!r}") from None
+            raise FlagError(f"flag {_dashed(name)} is a number, not {value!r}") from None
     elif flag.kind == "duration":
         try:
             given[flag.setting] = parse_duration(value)
         except ValueError as error:
-            raise FlagError(f"flag --{name}: {error}") from None
+            raise FlagError(f"flag {_dashed(name)}: {error}") from None
     else:
         given[flag.setting] = value
 
@@ -180,7 +185,7 @@ def usage() -> str:
     for flag in FLAGS:
         if flag.kind == "later" or flag.setting == "parent_fd":
             continue
-        names = ", ".join(f"{'-' if len(name) <= 2 else '--'}{name}" for name in flag.names)
+        names = ", ".join(map(_dashed, flag.names))
         takes = (
             "" if flag.kind == "switch" else f" <{flag.kind if flag.kind != 'ignored' else 'port'}>"
         )

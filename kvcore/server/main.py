@@ -19,7 +19,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -74,6 +75,8 @@ def serve(argv: Sequence[str], name: str = "kvcore") -> int:
         sys.stderr.write(f"{name}: {error}\n")
         return 1
     if settings.check_only:
+        for warning in settings.warnings:
+            sys.stderr.write(f"{name}: {warning}\n")
         sys.stderr.write(f"{name}: configuration is valid\n")
         return 0
     try:
@@ -92,6 +95,15 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
         return asyncio.new_event_loop()
     loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
     return loop
+
+
+@contextmanager
+def _named(what: str, where: str) -> Iterator[None]:
+    """Say what couldn't be written, and where; raises `ProcessError`."""
+    try:
+        yield
+    except OSError as error:
+        raise ProcessError(f"can't write {what} to {where}: {error.strerror}") from error
 
 
 class Server:
@@ -244,12 +256,13 @@ class Server:
         pid = os.getpid()
         if self._settings.ports_dir:
             directory = self._settings.ports_dir
-            self._files.append(
-                write_ports_file(directory, "nats-server", pid, config.host, config.port)
-            )
+            with _named("the ports file", directory):
+                path = write_ports_file(directory, "nats-server", pid, config.host, config.port)
+            self._files.append(path)
         if self._settings.pid_file:
             path = Path(self._settings.pid_file)
-            path.write_text(f"{pid}", encoding="ascii")
+            with _named("the process id", str(path)):
+                path.write_text(f"{pid}", encoding="ascii")
             self._files.append(path)
 
     def _watch_signals(self, driver: Driver) -> None:

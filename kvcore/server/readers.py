@@ -30,7 +30,11 @@ class Keys:
             if reader is not None:
                 reader(self, entry)
             elif not entry.used:
-                raise ConfError(entry.line, f'unknown field "{key}"')
+                from difflib import get_close_matches
+
+                near = get_close_matches(key.lower(), readers, n=1)
+                advice = f'did you mean "{near[0]}"?' if near else "kvcore has no such setting"
+                raise ConfError(entry.line, f'unknown field "{key}": {advice}')
 
 
 Reader: TypeAlias = Callable[[Keys, Entry], None]
@@ -39,7 +43,8 @@ Reader: TypeAlias = Callable[[Keys, Entry], None]
 def as_text(entry: Entry) -> str:
     """The text as it was written."""
     if not isinstance(entry.value, str):
-        raise ConfError(entry.line, "expected a text")
+        found = "list" if isinstance(entry.value, list) else "block"
+        raise ConfError(entry.line, f"expected a single value, not a {found}")
     return entry.value
 
 
@@ -47,7 +52,7 @@ def as_number(entry: Entry) -> int:
     """A number; sizes such as `64KB` are in bytes."""
     number = conf.size(as_text(entry))
     if number is None:
-        raise ConfError(entry.line, "expected a number")
+        raise ConfError(entry.line, f"expected a number, not {entry.value!r}")
     return number
 
 
@@ -55,7 +60,7 @@ def as_switch(entry: Entry) -> bool:
     """True or false, in any of their spellings."""
     found = conf.switch(as_text(entry))
     if found is None:
-        raise ConfError(entry.line, "expected true or false")
+        raise ConfError(entry.line, f"expected true or false, not {entry.value!r}")
     return found
 
 

@@ -17,13 +17,15 @@ def log_slider(entries: Sequence[Entry], *, title: str = "log", name: str = "ent
     """Shows the final state, and a slider where there is a front end; `name` is the variable's."""
     log = list(entries)
     newest = max((each.revision for each in log), default=0)
-    show(log_strip(log, title=title))
-    print(f"any moment: show(log_strip({name}, upto={newest}))")
+    final = log_strip(log, title=title)
+    in_python = f"any moment: show(log_strip({name}, upto={newest}))"
     if not log or not has_widgets():
+        show(final)
+        print(in_python)
         return
     import ipywidgets
 
-    frame = ipywidgets.HTML(log_strip(log, title=title, upto=newest).svg)
+    frame = ipywidgets.HTML(final.html())
     slider = ipywidgets.IntSlider(
         value=newest,
         min=min(each.revision for each in log),
@@ -33,7 +35,8 @@ def log_slider(entries: Sequence[Entry], *, title: str = "log", name: str = "ent
     )
 
     def moved(change: dict[str, int]) -> None:
-        frame.value = log_strip(log, title=title, upto=change["new"]).svg
+        frame.value = log_strip(log, title=title, upto=change["new"]).html()
 
     slider.observe(moved, names="value")
-    show_widget(ipywidgets.VBox([slider, frame]))
+    show_widget(ipywidgets.VBox([slider, frame]), final)
+    print(in_python)

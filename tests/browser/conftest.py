@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.require import require
+from tests.support.require import find, require
 
 ROOT = Path(__file__).parents[2]
+EXPOSE = "--expose-app-in-browser"  # window.jupyterapp, with which the tests look inside
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
@@ -28,9 +29,9 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    require("browser", found is not None, "chromium is not on PATH")
-    return found
+    require("browser")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next(path for path in map(find, names) if path)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +49,7 @@ def jupyter(tmp_path_factory):
     log = home / "lab.log"
     with log.open("w") as out:
         server = subprocess.Popen(
-            [sys.executable, "scripts/lab.py", "open", f"--port={port}", "--no-browser"],
+            [sys.executable, "scripts/lab.py", "open", f"--port={port}", "--no-browser", EXPOSE],
             cwd=home,
             env=env,
             stdout=out,

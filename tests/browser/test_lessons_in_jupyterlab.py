@@ -1,6 +1,7 @@
 """The lessons as a learner meets them: JupyterLab in a real browser."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ def wait_until_idle(page, timeout=90_000):
         "() => /\\| Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText || '')",
         timeout=timeout,
     )
+
+
+def wait_until(holds, page, seconds=60):
+    """Asks until it holds; the page goes on meanwhile."""
+    give_up = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < give_up
+        page.wait_for_timeout(50)
 
 
 def run_all(page):
@@ -71,36 +80,58 @@ def test_a_lesson_runs_top_to_bottom_without_an_error_in_both_themes(
     set_theme(page, "JupyterLab Light")
 
 
+def run_cell(page, code):
+    """Puts a cell at the end of the lesson and starts it."""
+    page.evaluate(
+        """(code) => {
+            const content = window.jupyterapp.shell.currentWidget.content;
+            const cells = content.model.sharedModel;
+            cells.insertCell(cells.cells.length, {cell_type: 'code', source: code});
+            content.activeCellIndex = cells.cells.length - 1;
+            window.jupyterapp.commands.execute('notebook:run-cell');
+        }""",
+        code,
+    )
+
+
+def last_text(page):
+    """What the last cell printed."""
+    return page.evaluate(
+        """() => [...window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells]
+            .at(-1).outputs.map(o => [o.text || ''].flat().join('')).join('')"""
+    )
+
+
 def test_a_button_works_while_a_cell_runs_and_after_it(page, jupyter, screenshots):
     """Lesson 00's fault buttons: Python and the picture follow each click."""
     open_lesson(page, jupyter, "00_start_here.ipynb")
     run_all(page)
     panel = page.locator(".kvcore-panel").first
     panel.scroll_into_view_if_needed()
-    crash = page.get_by_role("button", name=re.compile("crash n1", re.IGNORECASE)).first
-    restart = page.get_by_role("button", name=re.compile("^restart n1", re.IGNORECASE)).first
+    crash = panel.get_by_role("button", name=re.compile("^crash n1", re.IGNORECASE))
+    restart = panel.get_by_role("button", name=re.compile("^restart n1", re.IGNORECASE))
+    down = panel.locator("svg:has-text('n1 is down')")
+    leads = panel.locator("svg:has-text('n1 is leader')")
     crash.click()
-    page.wait_for_selector(".kvcore-panel svg [data-state='down']", state="attached")
+    down.wait_for(state="attached")
+    run_cell(page, "print('python says', cluster.servers[0].status)")
+    wait_until(lambda: last_text(page) == "python says crashed\n", page)
+    panel.scroll_into_view_if_needed()
     restart.click()
-    page.wait_for_selector(".kvcore-panel svg [data-state='leader']", state="attached")
+    leads.wait_for(state="attached")
     # While a cell is running: the click waits for its end, and is not lost.
-    code = "sum(i * i for i in range(30_000_000)); cluster.servers['n1'].state"
-    page.evaluate(
-        """(code) => {
-            const content = window.jupyterapp.shell.currentWidget.content;
-            const model = content.model.sharedModel;
-            model.insertCell(model.cells.length, {cell_type: 'code', source: code});
-            content.activeCellIndex = model.cells.length - 1;
-            window.jupyterapp.commands.execute('notebook:run-cell');
-        }""",
-        code,
-    )
+    busy = "import time; begin = time.monotonic()\nwhile time.monotonic() < begin + 4: pass\n"
+    run_cell(page, busy + "print('at its end', cluster.servers[0].status)")
     page.wait_for_function(
         "() => /Busy/.test(document.querySelector('#jp-main-statusbar').innerText)"
     )
     panel.scroll_into_view_if_needed()
     crash.click()
-    page.wait_for_selector(".kvcore-panel svg [data-state='down']", state="attached")
+    down.wait_for(state="attached")
     wait_until_idle(page)
+    assert last_text(page) == "at its end up\n"
+    run_cell(page, "print('python says', cluster.servers[0].status)")
+    wait_until(lambda: last_text(page) == "python says crashed\n", page)
     assert error_outputs(page) == []
+    panel.scroll_into_view_if_needed()
     page.screenshot(path=screenshots / "panel-after-click.png")

@@ -218,6 +218,31 @@ def test_credentials_are_flags_or_environment_and_a_wrong_one_is_one_line():
         assert ours(server, "--user", "me", "--password=secret", "kv", "ls")[0] == 0
 
 
+def test_a_watch_whose_server_goes_ends_with_one_line():
+    with running("kvcore", argv=SERVE) as server:
+        ours(server, "kv", "add", "b")
+        ours(server, "kv", "put", "b", "k", "v")
+        watch = subprocess.Popen(
+            [*OURS, "kv", "watch", "b"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "NATS_URL": server.url},
+        )
+        assert watch.stdout is not None
+        assert b"PUT b > k: v" in watch.stdout.readline()
+        server.stop()
+        _, said = watch.communicate(timeout=30)
+    assert said == b"nats: error: nats: connection closed: the server is gone\n"
+    assert watch.returncode == 1
+
+
+def test_help_is_shown_for_the_stand_in_too(server):
+    for words in ((), ("--help",), ("-h",)):
+        code, shown, said = ours(server, *words)
+        assert (code, said) == (0, "")
+        assert "kv put      Puts a value into a key" in shown
+
+
 def test_kvcore_kv_and_the_name_nats_are_the_same_program(server, tmp_path):
     ours(server, "kv", "add", "names")
     direct = [sys.executable, "-m", "kvcore.cli.main", "kv"]

@@ -121,6 +121,15 @@ def test_start_sequence_in_the_future_waits_for_it(desk):
     assert [one[1] for one in seen(desk.poll())] == [3, 4]
 
 
+def test_start_sequence_in_the_future_outlives_a_change_of_filters(desk):
+    start = {"deliver_policy": "by_start_sequence", "opt_start_seq": 3}
+    desk.watch(**start)
+    assert "error" not in desk.watch(**start, filter_subject="$KV.b.>")
+    filled(desk, "a", "b", "c", "d")
+    desk.subscribe()
+    assert [one[1] for one in seen(desk.poll())] == [3, 4]
+
+
 def test_overwritten_value_leaves_the_snapshot_and_the_new_one_joins_it():
     desk = Desk()
     desk.make(max_msgs_per_subject=1)

@@ -65,6 +65,15 @@ def test_client_given_more_in_one_turn_than_it_may_have_unread_is_slow() -> None
     assert talk.broker.publish("a", "", None, big) == 0
 
 
+def test_what_stands_before_a_payload_counts_as_unread_too() -> None:
+    talk = Conversation()
+    talk.connect(1, QUIET + b"".join(b"SUB > %d\r\n" % sid for sid in range(1000)))
+    long = "s" * 4000
+    for _ in range(20):
+        talk.broker.publish(long, "", None, b"")
+    assert talk.hear(1) == b"-ERR 'Slow Consumer'\r\n"
+
+
 def test_turns_that_are_drained_never_make_a_client_slow() -> None:
     talk = Conversation()
     talk.connect(1, QUIET + b"SUB a 1\r\n")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kvcore.jetstream.stream import Stream
 from kvcore.limits import SECOND_NS
 from kvcore.node.io import ClientData, Synced
 from kvcore.storage import keys
@@ -254,3 +255,20 @@ def test_a_deletion_that_a_crash_interrupted_leaves_nothing_behind(kv):
     every = kv.stores["file"].scan(b"", b"\xff")
     assert {keys.group(key) for key, _ in every if key != keys.IDENTITY} == {keys.META_GID}
     assert gid != keys.META_GID
+
+
+def test_a_batch_that_waits_has_looked_nothing_up(server, monkeypatch):
+    server.request("$JS.API.STREAM.CREATE.KV_m", bucket("m", storage="memory"))
+    for n in range(1200):
+        server.publish(f"$KV.m.k{n}", b"v", reply="")
+    looked = []
+    real = Stream.sequences
+    monkeypatch.setattr(Stream, "sequences", lambda self, *a: looked.append(1) or real(self, *a))
+    body = b'{"seq":1,"batch":1000}'
+    line = b"PUB $JS.API.DIRECT.GET.KV_m _I.ack %d\r\n%b\r\n" % (len(body), body)
+    server.heard()
+    server.turn(ClientData(1, line * 50))
+    assert len(looked) == 1
+    server.wait(0.001)
+    assert len(looked) == 50
+    assert server.heard().count(b"204 EOB") == 50

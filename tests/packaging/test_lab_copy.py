@@ -1,6 +1,7 @@
 """`make lab` copies lessons to work/ and never touches an answer."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import nbformat
@@ -69,6 +70,22 @@ def test_a_lesson_that_the_learner_deleted_comes_back(folders):
     assert (work / "01_put_get.ipynb").read_text() == "one"
 
 
+def notebook(said: str, **metadata: str) -> str:
+    cell = {"cell_type": "markdown", "source": said, "metadata": {}}
+    return json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_a_lesson_that_was_only_opened_counts_as_unchanged(folders):
+    course, work = folders
+    (course / "01_put_get.ipynb").write_text(notebook("old"))
+    lab.copy(course, work)
+    (work / "01_put_get.ipynb").write_text(notebook("old", kernel="Python 3.11.7"))
+    (course / "01_put_get.ipynb").write_text(notebook("new"))
+    told = lab.copy(course, work)
+    assert told == ["work/01_put_get.ipynb: updated (you had not changed it)"]
+    assert (work / "01_put_get.ipynb").read_text() == notebook("new")
+
+
 def test_fresh_keeps_the_old_copy_aside_each_time(folders):
     course, work = folders
     lab.copy(course, work)
@@ -81,8 +98,15 @@ def test_fresh_keeps_the_old_copy_aside_each_time(folders):
 
 
 def test_fresh_names_the_lessons_that_there_are(folders):
-    with pytest.raises(SystemExit, match="00, 01"):
-        lab.fresh("99", *folders)
+    for unknown in ("99", "", "start"):
+        with pytest.raises(SystemExit, match="00, 01"):
+            lab.fresh(unknown, *folders)
+
+
+def test_fresh_takes_a_lesson_number_without_its_zero(folders):
+    course, work = folders
+    lab.copy(course, work)
+    assert lab.fresh("1", course, work).startswith("work/01_put_get.ipynb is new")
 
 
 def test_root_gets_allow_root_with_a_warning_and_nobody_else(monkeypatch, capsys):

@@ -1,8 +1,9 @@
 """Starts kvcore with a disk that says yes and forgets: the control of the kill test.
 
 `python serve_forgetful.py KIND …flags`, where KIND is `cut` (after a while nothing is written
-any more) or `buffered` (bytes stay in this process until there are 64 KiB of them). An ack
-from such a server is a lie, and a test of durability that passes on it tests nothing.
+any more) or `buffered` (the newest 256 KiB stay in this process: more than the load has in
+flight, so acked writes are among them). An ack from such a server is a lie, and a test of
+durability that passes on it tests nothing.
 """
 
 import sys
@@ -11,7 +12,7 @@ from kvcore.server.main import serve
 from kvcore.storage.files import OsFile
 
 CUT_AFTER_BYTES = 60_000
-BUFFER_BYTES = 64 * 1024
+BUFFER_BYTES = 256 * 1024
 
 _write = OsFile.write
 _written = 0
@@ -28,9 +29,9 @@ def _write_until_cut(file: OsFile, data: bytes) -> None:
 def _write_later(file: OsFile, data: bytes) -> None:
     buffer = _buffers.setdefault(file, bytearray())
     buffer += data
-    if len(buffer) >= BUFFER_BYTES:
-        _write(file, bytes(buffer))
-        buffer.clear()
+    if (excess := len(buffer) - BUFFER_BYTES) > 0:
+        _write(file, bytes(buffer[:excess]))
+        del buffer[:excess]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 
 from kvcore import limits
 from kvcore.jetstream.times import rfc3339
-from kvcore.lab import stubs
+from kvcore.lab import sandbox, stubs
 from kvcore.lab.exercise import exercise
 from kvcore.lab.feedback import Verdict, not_attempted, not_yet, passed, shown
 from kvcore.lab.simulated import SimulatedCluster
@@ -242,13 +242,13 @@ def _check_00b(tries: object, seeds: Iterable[int]) -> Verdict:
 
 
 def _rejected(function: object, cases: list[_Case]) -> str:
-    """The hint of an earlier try, which may also have raised; "" if it was right."""
+    """The hint of an earlier try, which may be wrong in any way; "" if it was right."""
     if not callable(function):
         return "unit"
-    try:
-        fault = _fault_00b(function, cases)
-    except Exception:  # noqa: BLE001 - an earlier try is allowed any mistake
-        return "error"
+    outcome = sandbox.run(lambda: _fault_00b(function, cases), function)
+    if isinstance(outcome, sandbox.Failure):
+        return outcome.kind
+    fault = outcome.value
     return (fault.hint or "1") if fault is not None else ""
 
 

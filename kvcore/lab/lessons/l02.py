@@ -213,8 +213,7 @@ def _why_get(got: Any, step: Step, key: str) -> str:
     mine = [each for each in step.log if each.subject == PREFIX + key]
     want = step.truth[key]
     if got is None:
-        assert want is not None
-        return "empty" if want[0] == b"" else "forever" if step.key == key else "prefix"
+        return _why_missing(step, key)
     if not _is_pair(got):
         return "shape"
     value, revision = got[0] or b"", got[1]
@@ -258,11 +257,17 @@ def _why_keys(got: list[str], want: list[str], step: Step) -> str:
         return "purge" if step.operation.startswith("purge") else "M5"
     if len(set(got)) < len(got):
         return "twice"
-    missing = next(each for each in want if each not in got)
-    if step.truth[missing] == (b"", step.log[-1].seq):
+    return _why_missing(step, next(each for each in want if each not in got))
+
+
+def _why_missing(step: Step, key: str) -> str:
+    """Why a key that has a value may be taken for one that has none."""
+    found = step.truth[key]
+    if found is not None and found[0] == b"":
         return "empty"
-    was_gone = any(each.subject == PREFIX + missing and each.headers for each in step.log)
-    return "forever" if was_gone else "prefix"
+    if any(each.subject == PREFIX + key and each.headers for each in step.log):
+        return "forever"
+    return "prefix" if "." in key else ""
 
 
 # -- 02b: the revisions of an interleaving -------------------------------------------------
