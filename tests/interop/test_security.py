@@ -25,7 +25,7 @@ from tests.support.wire import Wire
 
 SEED = nkeys.encode_seed(b"\x07" * 32, nkeys.PREFIX_BYTE_USER)
 PUBLIC = nkeys.from_seed(bytearray(SEED)).public_key.decode()
-HASH = bcrypt.hashpw(b"hashed", bcrypt.gensalt(4)).decode()
+HASH = bcrypt.hashpw(b"hashed", b"$2b$04$" + b"kvcore" + b"." * 16).decode()
 
 USERS = f"""
 authorization {{
