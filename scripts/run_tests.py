@@ -103,6 +103,8 @@ def main() -> int:
         print(f"no such stage: {', '.join(unknown)}; there are: {', '.join(STAGES)}")
         return 2
     os.environ.pop("KVCOURSE_STRICT", None)
+    for name in [name for name in os.environ if name.startswith(("MAKE", "MFLAGS"))]:
+        del os.environ[name]  # a test that runs make itself is not a part of this make
     os.environ["KVCOURSE_PROGRESS"] = "off"  # someone's own predictions are no lesson's output
     tally = Tally()
     results = [run_stage(name, tally) for name in wanted]

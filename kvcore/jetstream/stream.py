@@ -10,20 +10,24 @@ Time comes with the command. A leader's clock may be behind its predecessor's, s
 at apply is the larger of the command's and the last one's: it never goes back.
 
 The parts: `state.py` has what a stream is and how it is read, `publish.py` judges a publish,
-`retention.py` decides what has to go, `dedup.py` and `expiry.py` remember ids and due times.
+`retention.py` decides what has to go, `dedup.py` and `expiry.py` remember ids and due times,
+`progress.py` how far consumers have come.
 
-Left out: mirrors, sources and transforms; removing a message from an interest
-stream once every consumer has seen it (an acknowledgement would have to be a command).
+Left out: mirrors, sources and transforms.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import assert_never
 
-from kvcore.jetstream import conditions, consumer_config, errors, publish, retention
+from kvcore.jetstream import conditions, consumer_config, errors, progress, publish, retention
 from kvcore.jetstream.commands import (
+    Acked,
     CreateConsumer,
     DeleteConsumer,
     DeleteMessage,
     Expire,
+    PauseConsumer,
     Publish,
     Purge,
     StreamCommand,
@@ -34,8 +38,10 @@ from kvcore.jetstream.errors import ApiError
 from kvcore.jetstream.filters import matcher
 from kvcore.jetstream.gojson import is_unicode, quoted
 from kvcore.jetstream.outcome import (
+    Acknowledged,
     ConsumerCreated,
     ConsumerDeleted,
+    ConsumerPaused,
     Deleted,
     Outcome,
     Purged,
@@ -66,6 +72,8 @@ class Stream(StreamState):
     ) -> None:
         super().__init__(gid, config, created, records, budget)
         self._ack_prefix = f'{{"stream":{quoted(self.config.name)},"seq":'.encode()
+        policies = {name: each.config.ack_policy for name, each in self.consumers.items()}
+        self.ledgers = progress.restore(records, gid, policies)
 
     # -- applying --------------------------------------------------------------------------
 
@@ -89,8 +97,14 @@ class Stream(StreamState):
                 outcome = self._create_consumer(command)
             case DeleteConsumer():
                 outcome = self._delete_consumer(command)
+            case PauseConsumer():
+                outcome = self._pause_consumer(command)
+            case Acked():
+                outcome = self._follow_acks(command)
             case _:
                 assert_never(command)
+        if self.ledgers and outcome.removed:
+            self._settle(outcome.removed)
         self._budget.used += self._messages.bytes - before
         self._save(index)
         return outcome
@@ -280,35 +294,99 @@ class Stream(StreamState):
         existing = self.consumers.get(command.name)
         admitted = consumer_config.admit(
             command.config_json, command.action, self.config,
-            existing.config if existing else None, len(self.consumers),
+            existing.config if existing else None,
+            [each.config for name, each in self.consumers.items() if name != command.name],
         )  # fmt: skip
         if isinstance(admitted, ApiError):
             return self._result(command, Refused(admitted))
         created = existing.created if existing else self._time
-        self.consumers[command.name] = ConsumerRecord(admitted, created)
-        self._records.put(
-            keys.consumer(self.gid, command.name), encode_stamped(created, admitted.encode())
-        )
+        if existing is None and progress.is_tracked(admitted, self.config):
+            ledger = self.ledgers[command.name] = progress.begun(self, admitted)
+            progress.save(self._records, self.gid, command.name, ledger)
+        self._keep_consumer(command.name, ConsumerRecord(admitted, created))
         created_now = ConsumerCreated(command.name, existing is not None, self.last_seq)
-        return self._result(command, created_now)
+        outcome = self._result(command, created_now)
+        if existing and self.config.retention == "interest":
+            outcome.removed = self._drop_unwanted()
+        return outcome
+
+    def _keep_consumer(self, name: str, record: ConsumerRecord) -> None:
+        self.consumers[name] = record
+        encoded = encode_stamped(record.created, record.config.encode())
+        self._records.put(keys.consumer(self.gid, name), encoded)
+
+    def _pause_consumer(self, command: PauseConsumer) -> Outcome:
+        record = self.consumers.get(command.name)
+        if record is None:
+            return self._result(command, Refused(errors.CONSUMER_NOT_FOUND))
+        config = replace(record.config, pause_until=command.until or None)
+        self._keep_consumer(command.name, record._replace(config=config))
+        return self._result(command, ConsumerPaused(command.name, command.until))
 
     def _delete_consumer(self, command: DeleteConsumer) -> Outcome:
         if self.consumers.pop(command.name, None) is None:
             return self._result(command, Refused(errors.CONSUMER_NOT_FOUND))
+        ledger = self.ledgers.pop(command.name, None)
+        if ledger is not None:
+            progress.erase(self._records, self.gid, command.name, ledger)
         self._records.delete(keys.consumer(self.gid, command.name))
         outcome = self._result(command, ConsumerDeleted(command.name))
         if self.config.retention == "interest":
             outcome.removed = self._drop_unwanted()
         return outcome
 
+    def _follow_acks(self, command: Acked) -> Outcome:
+        """A consumer has come further; drop what nobody needs any more."""
+        outcome = Outcome(
+            result=Acknowledged(tuple(filter(None, command.replies.split(" ")))), kind="Acked"
+        )
+        ledger = self.ledgers.get(command.name)
+        if ledger is None:  # deleted meanwhile
+            return outcome
+        settled = ledger.replay(command.moves, self._messages.__contains__)
+        if self.config.retention != "limits":
+            outcome.removed = self._drop_unneeded(settled)
+        progress.save(self._records, self.gid, command.name, ledger)
+        return outcome
+
+    def _settle(self, removed: Sequence[int]) -> None:
+        """Messages are gone, so nobody has to acknowledge them."""
+        for name, ledger in self.ledgers.items():
+            if not (ledger.pending or ledger.again):
+                continue
+            for seq in removed:
+                ledger.settle(seq)
+            if ledger.touched:
+                progress.save(self._records, self.gid, name, ledger)
+
     def _drop_unwanted(self) -> list[int]:
-        unwanted = [s for s in self._messages.matching(()) if not self._is_wanted(s)]
-        bound = self._messages.last_seq + 1
-        return self._forget(self._messages.remove_below(unwanted, bound) if unwanted else [])
+        """After a change of who is interested."""
+        return self._drop_unneeded(self._messages.sequences())
+
+    def _drop_unneeded(self, seqs: Sequence[int]) -> list[int]:
+        removed = [seq for seq in seqs if seq in self._messages and not self._is_needed(seq)]
+        for seq in removed:
+            self._messages.remove(seq)
+        return self._forget(removed)
+
+    def _is_needed(self, seq: int) -> bool:
+        """Whether a consumer has yet to be done with a message."""
+        subject = self._messages.subject_of(seq)
+        for name, consumer in self.consumers.items():
+            ledger = self.ledgers.get(name)
+            is_done = ledger is not None and not ledger.needs(seq)
+            if not is_done and matcher(consumer.config.filters)(subject):
+                return True
+        return False
 
     def _result(
         self,
-        command: Purge | DeleteMessage | UpdateConfig | CreateConsumer | DeleteConsumer,
+        command: Purge
+        | DeleteMessage
+        | UpdateConfig
+        | CreateConsumer
+        | DeleteConsumer
+        | PauseConsumer,
         result: StreamResult,
     ) -> Outcome:
         return Outcome(command.reply, result=result, kind=type(command).__name__)

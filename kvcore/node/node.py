@@ -311,7 +311,7 @@ class Node:
                 host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
             case StreamDeleted(assignment):
                 host = self._hosts.remove(assignment.config.name)
-                host.unsubscribe()
+                host.dismiss()
                 host.stream.release()
                 host.group.destroy()
                 self._wakeups.set(host, None)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvcore.jetstream.commands import (
+    Acked,
     CodecError,
     CreateConsumer,
     CreateStream,
@@ -14,6 +15,7 @@ from kvcore.jetstream.commands import (
     DeleteMessage,
     DeleteStream,
     Expire,
+    PauseConsumer,
     Publish,
     Purge,
     UpdateConfig,
@@ -36,6 +38,8 @@ stream_commands = st.one_of(
     st.builds(UpdateConfig, st.binary(max_size=60), text, number),
     st.builds(CreateConsumer, st.binary(max_size=60), text, text, text, number),
     st.builds(DeleteConsumer, text, text, number),
+    st.builds(PauseConsumer, text, number, text, number),
+    st.builds(Acked, text, st.binary(max_size=60), text, number),
 )
 meta_commands = st.one_of(
     st.builds(CreateStream, st.binary(max_size=60), text, number, st.booleans()),
