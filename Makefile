@@ -24,11 +24,11 @@ $(STAMP): pyproject.toml
 	@if command -v uv >/dev/null 2>&1; then \
 	  echo "Setting up $(VENV) with uv, once: some seconds."; \
 	  test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV) || exit 1; \
-	  uv pip install -q --python $(BIN)/python -e '.[course,test]'; \
+	  uv pip install -q --python $(BIN)/python -e '.[course,secure,test]'; \
 	else \
 	  echo "Setting up $(VENV) with pip, once: about a minute."; \
 	  $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || exit 1; \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[course,test]'; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[course,secure,test]'; \
 	fi
 	@touch $@
 

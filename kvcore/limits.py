@@ -33,7 +33,12 @@ SHUTDOWN_WAIT_NS: Nanos = SECOND_NS  # what the last answers may take to leave a
 PING_INTERVAL_NS: Nanos = 2 * MINUTE_NS
 PINGS_OUT_COUNT = 2
 AUTH_TIMEOUT_NS: Nanos = 2 * SECOND_NS
+TLS_TIMEOUT_NS: Nanos = 2 * SECOND_NS  # what a TLS handshake may take
+NONCE_BYTES = 11  # of chance in what a client with an nkey signs
 INTEREST_CACHE_COUNT = 8192  # publish subjects whose match is remembered
+PERMISSION_CACHE_COUNT = 128  # judged subjects that one connection's permissions remember
+RESPONSES_COUNT = 4096  # reply subjects that one connection may answer at a time
+RESPONSE_TIME_NS: Nanos = 2 * MINUTE_NS  # how long it may
 
 # JSON that strangers send.
 JSON_DEPTH_COUNT = 32

@@ -51,6 +51,9 @@ FLAGS: tuple[Flag, ...] = (
         ("user", "user", "user that clients must name"),
         ("pass", "password", "that user's password"),
         ("auth", "token", "token that clients must show"),
+        ("tlscert", "tls_cert", "certificate of this server, a PEM file"),
+        ("tlskey", "tls_key", "its private key"),
+        ("tlscacert", "tls_ca", "who signs the certificates of clients"),
         ("l log", "log_file", "write the log to this file"),
         ("P pid", "pid_file", "write the process id to this file"),
         ("ports_file_dir", "ports_dir", "write <name>_<pid>.ports to this directory"),
@@ -70,6 +73,8 @@ FLAGS: tuple[Flag, ...] = (
         "switch",
         ("js jetstream", "jetstream", "JetStream, which is on unless told otherwise"),
         ("no-jetstream", "no_jetstream", "serve core NATS alone"),
+        ("tls", "tls", "speak TLS (needs --tlscert and --tlskey)"),
+        ("tlsverify", "tls_verify", "clients must show a certificate"),
         ("D debug", "debug", "log what the server does"),
         ("V trace", "trace", "as -D, and each record of the trace"),
         ("DV", "debug_trace", "-D and -V"),
@@ -84,11 +89,6 @@ FLAGS: tuple[Flag, ...] = (
     ),
     *_rows(
         "later",
-        ("tls", "TLS", "switch"),
-        ("tlsverify", "TLS", "switch"),
-        ("tlscert", "TLS", "value"),
-        ("tlskey", "TLS", "value"),
-        ("tlscacert", "TLS", "value"),
         ("cluster", "clustering", "value"),
         ("cluster_listen", "clustering", "value"),
         ("cluster_name", "clustering", "value"),
@@ -190,5 +190,5 @@ def usage() -> str:
             "" if flag.kind == "switch" else f" <{flag.kind if flag.kind != 'ignored' else 'port'}>"
         )
         lines.append(f"  {names + takes:<34} {flag.help}")
-    lines += ["", "TLS and clustering come later."]
+    lines += ["", "Clustering comes later."]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@ and so that `-p -1` knows its port before the server introduces itself.
 A connection is an `asyncio.Protocol`, not a pair of streams: bytes arrive in a callback and
 go straight to the driver, which is several times faster than a task that awaits a reader.
 
-Left out: TLS and websockets, which come later.
+Left out: TLS, which `tls.py` puts between the two, and websockets.
 """
 
 import asyncio

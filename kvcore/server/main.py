@@ -15,7 +15,6 @@ import asyncio
 import base64
 import dataclasses
 import gc
-import hmac
 import os
 import signal
 import socket
@@ -43,7 +42,9 @@ from kvcore.server.listener import (
 from kvcore.server.log import Log
 from kvcore.server.process import ProcessError
 from kvcore.server.record import RunRecorder
+from kvcore.server.secrets import Secrets, SecretsError, check_signature, require_libraries
 from kvcore.server.settings import Settings, SettingsError, read
+from kvcore.server.tls import Door, TlsError, make_context
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage, StorageError
 from kvcore.storage.files import OsFileSystem
@@ -67,7 +68,10 @@ def serve(argv: Sequence[str], name: str = "kvcore") -> int:
             process.send_signal(str(order))
             return 0
         settings = read(given, name, os.environ)
-    except (flags.FlagError, SettingsError, ProcessError) as error:
+        require_libraries(settings.users, settings.nkeys)
+        if settings.tls is not None:
+            make_context(settings.tls)
+    except (flags.FlagError, SettingsError, ProcessError, SecretsError, TlsError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 1
     if settings.check_only:
@@ -118,6 +122,7 @@ class Server:
         self._stores: dict[str, Storage] = {}
         self._recorder: RunRecorder | None = None
         self._driver: Driver | None = None
+        self._door: Door | None = None
 
     def run(self) -> int:
         """Serve; the exit code."""
@@ -126,7 +131,7 @@ class Server:
             self._loop.run_until_complete(self._serve())
         except asyncio.CancelledError:
             pass  # the store failed before the first turn was over; that was said already
-        except (ListenError, StorageError, ProcessError, OSError) as error:
+        except (ListenError, StorageError, ProcessError, TlsError, OSError) as error:
             self._fail(str(error))
         finally:
             for path in self._files:
@@ -180,7 +185,10 @@ class Server:
         return NodeConfig(
             server_id=server_id,
             version=NATS_VERSION,
-            check_secret=lambda given, kept: hmac.compare_digest(given.encode(), kept.encode()),
+            check_secret=Secrets().check_secret,
+            check_signature=check_signature,
+            tls_required=settings.tls is not None,
+            tls_verify=settings.tls is not None and settings.tls.verify,
             **values,
         )
 
@@ -238,7 +246,11 @@ class Server:
         if self._settings.parent_fd >= 0:
             process.follow_parent(self._loop, self._settings.parent_fd, self._parent_gone)
         await driver.settled()
-        return await self._loop.create_server(lambda: Connection(driver), sock=listener)
+        if self._settings.tls is None:
+            return await self._loop.create_server(lambda: Connection(driver), sock=listener)
+        self._door = Door(driver, self._settings.tls, self._log.warn)
+        self._log.info("TLS required for client connections")
+        return await self._door.open(listener)
 
     def _write_files(self, config: NodeConfig) -> None:
         pid = os.getpid()
@@ -290,6 +302,8 @@ class Server:
         assert self._listening is not None
         assert self._driver is not None
         self._listening.close()
+        if self._door is not None:
+            self._door.close()
         self._driver.finish()
         await self._goodbye(self._driver)
         if self._exit_code == 0:
