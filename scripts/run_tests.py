@@ -35,7 +35,14 @@ STAGES: dict[str, list[list[str]]] = {
     "unit": [
         [
             *(*PYTEST, *PARALLEL, "tests/nats", "tests/storage", "tests/raft"),
-            *("tests/jetstream", "tests/node", "tests/server", "tests/cli", "tests/viz"),
+            *(
+                "tests/jetstream",
+                "tests/node",
+                "tests/security",
+                "tests/server",
+                "tests/cli",
+                "tests/viz",
+            ),
         ]
     ],
     "simulation": [[*PYTEST, *PARALLEL, "tests/sim", "tests/lab"]],
