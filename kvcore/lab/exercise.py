@@ -161,6 +161,9 @@ def judge(
     still_open = stubs.open_parts(dict(zip(task.names, answers, strict=True)))
     if still_open:
         return _result(task, not_attempted(", ".join(still_open)))
+    for name, given in zip(task.names, answers, strict=True):
+        if given is None:
+            return _result(task, not_yet(f"{name} is None", "an answer", hint="error"))
     todo = list(seeds if seeds is not None else range(1, task.seeds + 1))
     learner = task.learner(answers)
     outcome = sandbox.run(lambda: task.check(learner, todo), answers, patience=patience)

@@ -263,3 +263,10 @@ def test_a_value_whose_repr_fails_is_the_learners_error():
 def test_a_hint_key_that_nobody_declared_is_a_fault_of_the_lesson():
     with pytest.raises(AssertionError, match="no hint 'M9'"):
         exercise.get("90a").hint("M9")
+
+
+def test_none_in_place_of_a_function_is_rejected_as_what_it_is(capsys):
+    result = check("90a", None)
+    assert not result
+    assert result.word == "NOT YET"
+    assert "is None" in capsys.readouterr().out
