@@ -216,8 +216,10 @@ def hint(exercise_id: str) -> None:
 def show_trace(exercise_id: str) -> None:
     """The case on which the last `check` of this exercise failed, step by step."""
     result = _last.get(exercise_id)
-    lines = result.verdict.trace if result is not None else ()
-    say("\n".join(lines) if lines else f'no trace: run check("{exercise_id}", …) first')
+    if result is None:
+        say(f'no trace: run check("{exercise_id}", …) first')
+    else:
+        say("\n".join(result.verdict.trace) or "no trace: this verdict came without steps")
 
 
 def reveal(exercise_id: str) -> None:
