@@ -48,3 +48,10 @@ def _whole_seconds(answer):
 
 ex_00b__two_clocks_then_one = [_by_my_clock, _by_the_servers_clock]
 ex_00b__lost_days_then_calendar = [_seconds_without_days, _whole_seconds]
+
+ex_00c__by_place = {
+    "hello, which was answered": "left",
+    "the put that met no server": "never there",
+    "the client's connection": "taken",
+    "what n1 had counted": "taken",
+}

@@ -6,9 +6,14 @@ starts another Python which opens such a cluster, kills it with SIGKILL (no hand
 `atexit`, nothing gets to tidy up), and asks the operating system what is left.
 
     other = SecondPython()
-    print(other)              # second Python: running · its server: running
+    print(other)   # second Python: running · its server: running · a plain child: running
     other.kill()
-    print(other)              # second Python: gone · its server: gone
+    print(other)   # second Python: gone · its server: gone · a plain child: running
+    other.tidy()   # ends the plain child
+
+The plain child is the control: a process of the second Python that does nothing to follow
+it. It stays, so "gone" is not what this would say in any case. `pids` lets anyone ask the
+system itself. Forgotten, the child ends by itself after a minute.
 
 What the dead can't remove is what they stored; so their temporary directory lies in one of
 ours, which `kill` removes.
@@ -17,6 +22,7 @@ Left out: Windows, where there is no SIGKILL (WSL 2 has it).
 """
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,10 +30,14 @@ import threading
 import time
 from pathlib import Path
 
-PROGRAM = """
+PLAIN = "import threading; threading.Event().wait(60)"
+PROGRAM = f"""
+import subprocess, sys
 from kvcore.lab import Cluster
 cluster = Cluster.processes(1)
-print(cluster.members[0].pid, flush=True)
+none = subprocess.DEVNULL
+plain = subprocess.Popen([sys.executable, "-c", {PLAIN!r}], stdin=none, stdout=none, stderr=none)
+print(cluster.members[0].pid, plain.pid, flush=True)
 input()
 """
 _PATIENCE_SECONDS = 10.0
@@ -53,21 +63,41 @@ class SecondPython:
         if not line:
             self.kill()
             raise RuntimeError("the second Python ended before its server was up")
-        self._server_pid = int(line)
+        self._server_pid, self._plain_pid = map(int, line.split())
+
+    @property
+    def pids(self) -> str:
+        """The three process ids, as `ps -p` takes them."""
+        return f"{self._python.pid},{self._server_pid},{self._plain_pid}"
 
     def __repr__(self) -> str:
-        python = "running" if self._python.poll() is None else "gone"
-        server = "running" if is_running(self._server_pid) else "gone"
-        return f"second Python: {python} · its server: {server}"
+        self._python.poll()  # a child of ours is gone once it is counted
+        named = {
+            "second Python": self._python.pid if self._python.returncode is None else 0,
+            "its server": self._server_pid,
+            "a plain child": self._plain_pid,
+        }
+        states = (f"{k}: {'running' if is_running(pid) else 'gone'}" for k, pid in named.items())
+        return " · ".join(states)
 
     def kill(self) -> None:
         """SIGKILL, and then ten seconds at most for its server to notice."""
         self._python.kill()
         self._python.communicate()
-        deadline, pause = time.monotonic() + _PATIENCE_SECONDS, threading.Event()
-        while is_running(getattr(self, "_server_pid", 0)) and time.monotonic() < deadline:
-            pause.wait(_POLL_SECONDS)
+        self._wait_for(getattr(self, "_server_pid", 0))
         self._directory.cleanup()
+
+    def tidy(self) -> None:
+        """Ends the plain child, which would stay for a minute otherwise."""
+        if is_running(self._plain_pid):
+            os.kill(self._plain_pid, signal.SIGKILL)
+        self._wait_for(self._plain_pid)
+
+    def _wait_for(self, pid: int) -> None:
+        """Until that process is gone, or patience is."""
+        deadline, pause = time.monotonic() + _PATIENCE_SECONDS, threading.Event()
+        while is_running(pid) and time.monotonic() < deadline:
+            pause.wait(_POLL_SECONDS)
 
 
 def is_running(pid: int) -> bool:

@@ -23,6 +23,9 @@ HINTS = {
     "ex_00b__right_then_wrong": "00b.clock",
     "ex_00b__still_raises": "00b.error",
     "ex_00b__always_zero": "00b.1",
+    "ex_00c__all_is_left": "00c.found",
+    "ex_00c__all_is_lost": "00c.disk",
+    "ex_00c__the_put_was_lost": "00c.arrived",
 }
 PING = "$SYS.REQ.SERVER.PING"
 _kept = {}
@@ -129,3 +132,13 @@ ex_00b__in_minutes = [_my_clock, _minutes]
 ex_00b__right_then_wrong = [_right, _my_clock]
 ex_00b__still_raises = [_my_clock, _raises]
 ex_00b__always_zero = [_zero]
+
+_KEYS = (
+    "hello, which was answered",
+    "the put that met no server",
+    "the client's connection",
+    "what n1 had counted",
+)
+ex_00c__all_is_left = dict.fromkeys(_KEYS, "left")
+ex_00c__all_is_lost = dict.fromkeys(_KEYS, "taken")
+ex_00c__the_put_was_lost = dict(zip(_KEYS, ("left", "taken", "taken", "taken"), strict=True))

@@ -8,6 +8,8 @@ calls. So what was typed in, remembered or read off the client's clock shows its
 speaks about the last; a list without a wrong one before it has not seen a rejection, which
 is what the exercise is for.
 
+00c sorts what a crash took from what it left, and from what was never there.
+
 Left out: the server's id, version and counters, which the same answer carries.
 """
 
@@ -24,6 +26,7 @@ from kvcore.jetstream.times import rfc3339
 from kvcore.lab import sandbox, stubs
 from kvcore.lab.exercise import exercise
 from kvcore.lab.feedback import Verdict, not_attempted, not_yet, passed, shown
+from kvcore.lab.quiz import Question, questionnaire
 from kvcore.lab.simulated import SimulatedCluster
 from kvcore.lab.trial import answer, in_world
 from kvcore.limits import Nanos
@@ -79,8 +82,8 @@ async def _restart(cluster: SimulatedCluster, diary: _Diary, down: float) -> Nan
         ),
     ),
     wrong={
-        "fixed": "This world's server has another name or start. Is it in your code or in the "
-        "server's answer?",
+        "fixed": "This world's server has another name or start. Where do yours come from: from "
+        "this server, asked in this call?",
         "stale": "That was true before. What did your function keep, and what would a restart do "
         "to it?",
         "later": "That moment is later than the start: someone connected or asked then. Which "
@@ -299,3 +302,52 @@ async def _answers(cluster: SimulatedCluster, seed: int) -> list[_Case]:
         diary.note(f"{seconds:.0f} s after its start it says: {reply.data.decode()[:400]}")
         found.append(_Case(said, seconds, seed, tuple(diary.lines)))
     return found
+
+
+# 00c
+
+_FATES = ("left", "taken", "never there")
+
+questionnaire(
+    "00c",
+    kind="classification",
+    names=("after_crash",),
+    hints=(
+        "Where was each of them when n1 ended: on its disk, in its memory, or nowhere in n1?",
+        (
+            "Look back at what get found after the restart, at what nc.stats counted, and at the "
+            "counters in the answer above 00a: when did they begin?"
+        ),
+        (
+            "Do it again: await cluster.crash('n1'), await cluster.restart('n1'), and then "
+            'await kv.get("greeting"), nc.stats["reconnects"], and the request of the cell above '
+            "00a. What goes on was left, what begins anew was taken."
+        ),
+    ),
+    questions={
+        "hello, which was answered": Question(
+            "left", wrong={"taken": "disk", "never there": "answered"}, choices=_FATES
+        ),
+        "the put that met no server": Question(
+            "never there", wrong={"left": "found", "taken": "arrived"}, choices=_FATES
+        ),
+        "the client's connection": Question(
+            "taken", wrong={"left": "again", "never there": "through"}, choices=_FATES
+        ),
+        "what n1 had counted": Question(
+            "taken", wrong={"left": "counts", "never there": "counts"}, choices=_FATES
+        ),
+    },
+    wrong={
+        "disk": "What did get find after the restart? Where must that have been meanwhile?",
+        "answered": "The put was told revision 1. What does this server do before it says that?",
+        "found": "Then get would have found it after the restart. What did it find?",
+        "arrived": "A crash takes what the server had. Was anyone there to receive this put?",
+        "again": "The same `nc` worked afterwards. What does nc.stats say that it did first?",
+        "through": "Before the crash `nc` had put and got a value. What did these travel on?",
+        "counts": "See total_connections in the answer above 00a. How often had `nc` connected to "
+        "n1 by then, its first time included?",
+    },
+    sure="A crash takes memory and connections; the disk stays.",
+    compare="Ask of each where it was at that moment; the crash itself needs no list.",
+)
