@@ -96,6 +96,23 @@ class DeleteConsumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A message of another stream, as it shall stand here. `source` is the key of the source
+    it came by, "" for a mirror; `after` is the sequence there that must have been the last
+    one copied, `life` tells the origin from its namesakes. `header` may be empty."""
+
+    source: str
+    life: str
+    after: int
+    seq: int
+    subject: str
+    header: bytes
+    payload: bytes
+    stored: Nanos  # when it was stored there
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class CreateStream:
     """Assign a new stream. `over_quota` is stamped by the leader (`Meta.stamped`)."""
 
@@ -125,7 +142,7 @@ class DeleteStream:
 
 
 StreamCommand: TypeAlias = (
-    Publish | Expire | Purge | DeleteMessage | UpdateConfig | CreateConsumer | DeleteConsumer
+    Publish | Expire | Purge | DeleteMessage | UpdateConfig | CreateConsumer | DeleteConsumer | Copy
 )
 MetaCommand: TypeAlias = CreateStream | UpdateStream | DeleteStream
 Command: TypeAlias = StreamCommand | MetaCommand
@@ -145,6 +162,7 @@ _LETTERS: dict[bytes, type[Command]] = {
     b"C": UpdateConfig,
     b"K": CreateConsumer,
     b"k": DeleteConsumer,
+    b"O": Copy,
     b"S": CreateStream,
     b"T": UpdateStream,
     b"s": DeleteStream,

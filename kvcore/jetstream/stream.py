@@ -10,16 +10,19 @@ Time comes with the command. A leader's clock may be behind its predecessor's, s
 at apply is the larger of the command's and the last one's: it never goes back.
 
 The parts: `state.py` has what a stream is and how it is read, `publish.py` judges a publish,
-`retention.py` decides what has to go, `dedup.py` and `expiry.py` remember ids and due times.
+`retention.py` decides what has to go, `dedup.py` and `expiry.py` remember ids and due times,
+`origins.py` knows where copies come from.
 
-Left out: mirrors, sources and transforms; removing a message from an interest
+Left out: removing a message from an interest
 stream once every consumer has seen it (an acknowledgement would have to be a command).
 """
 
+from dataclasses import replace
 from typing import assert_never
 
-from kvcore.jetstream import conditions, consumer_config, errors, publish, retention
+from kvcore.jetstream import conditions, consumer_config, copying, errors, publish, retention
 from kvcore.jetstream.commands import (
+    Copy,
     CreateConsumer,
     DeleteConsumer,
     DeleteMessage,
@@ -89,6 +92,8 @@ class Stream(StreamState):
                 outcome = self._create_consumer(command)
             case DeleteConsumer():
                 outcome = self._delete_consumer(command)
+            case Copy():
+                outcome = self._copy(command)
             case _:
                 assert_never(command)
         self._budget.used += self._messages.bytes - before
@@ -96,6 +101,8 @@ class Stream(StreamState):
         return outcome
 
     def _publish(self, command: Publish) -> Outcome:
+        if self._transform is not None:
+            command = replace(command, subject=self._named(command.subject))
         block = command.header
         headers = conditions.NO_HEADERS
         if block is not None and b"\r\nNats-" in block:
@@ -139,12 +146,13 @@ class Stream(StreamState):
         return outcome
 
     def _store(
-        self, subject: str, block: bytes | None, payload: bytes, ttl: int
+        self, subject: str, block: bytes | None, payload: bytes, ttl: int, time: Nanos = 0
     ) -> tuple[int, list[int]]:
         """Append a message and enforce the limits: its sequence, and what had to go."""
-        seq = self._messages.append(subject, block, payload, self._time)
+        time = time or self._time
+        seq = self._messages.append(subject, block, payload, time)
         if ttl:
-            self._expiry.add(seq, self._time, ttl)
+            self._expiry.add(seq, time, ttl)
         return seq, self._forget(retention.enforce(self.config, self._messages, subject))
 
     def _forget(self, removed: list[int]) -> list[int]:
@@ -202,6 +210,57 @@ class Stream(StreamState):
     def _refused_publish(self, command: Publish, error: ApiError) -> Outcome:
         outcome = self._acked(command, error.pub_ack(self.config.name))
         outcome.result = Refused(error)
+        return outcome
+
+    def copy_refusal(self, command: Copy) -> ApiError | None:
+        """Why a copy can't be stored now; its origin has to wait until it can."""
+        config, block = self.config, command.header
+        if config.sealed:
+            return errors.STREAM_SEALED
+        if 0 <= config.max_msg_size < len(block) + len(command.payload):
+            return errors.MESSAGE_TOO_LARGE
+        return retention.refusal(
+            config, self._messages, self._named(command.subject), block or None,
+            command.payload, is_rollup=b"\r\nNats-Rollup:" in block,
+        )  # fmt: skip
+
+    def _copy(self, command: Copy) -> Outcome:
+        """Store another stream's message, if it is the next one to come from there."""
+        outcome = Outcome(kind="Copy")
+        is_mirror = not command.source
+        if not copying.is_next(self, command):
+            return outcome
+        refusal = self.copy_refusal(command)
+        if refusal is not None:
+            outcome.result = Refused(refusal)
+            return outcome
+        headers = conditions.read_headers(command.header)
+        msg_id = "" if is_mirror else conditions.text(headers.get(conditions.MSG_ID, b""))
+        if not is_mirror:
+            self.positions.set(command.source, command.life, command.seq)
+            if msg_id and self._recent.find(msg_id):
+                return outcome
+        self._time = max(self._time, command.stored)
+        time = command.stored if is_mirror else self._time
+        place = command.seq if is_mirror else self.last_seq + 1
+        subject = self._named(command.subject)
+        if self.config.retention == "interest" and not self._is_wanted(subject):
+            self._messages.skip_to(place + 1)
+            self._messages.last_time = time
+            return outcome
+        if place > self.last_seq + 1:
+            self._messages.skip_to(place)
+        ttl, block = 0, command.header or None
+        if self.config.allow_msg_ttl and conditions.TTL in headers:
+            ttl, block = self._raised(conditions.read_ttl(headers[conditions.TTL]) or 0, block)
+        outcome.previous = self._messages.last_for(subject) if self.config.republish else 0
+        outcome.stored, outcome.removed = self._store(subject, block, command.payload, ttl, time)
+        outcome.subject = subject
+        if not is_mirror:
+            self._note_id(msg_id, place)
+        rollup = headers.get(conditions.ROLLUP, b"")
+        if self.config.allow_rollup_hdrs and rollup.lower() in (b"sub", b"all"):
+            outcome.removed += self._roll_up(rollup, subject, place)
         return outcome
 
     def _expire(self) -> Outcome:
@@ -264,9 +323,14 @@ class Stream(StreamState):
         return outcome
 
     def _update(self, command: UpdateConfig) -> Outcome:
-        before = self.config.retention
-        self.config = decode_config(command.config_json)
+        before, knew_ttl = self.config.retention, self.config.allow_msg_ttl
+        self._adopt(decode_config(command.config_json))
         self._save_config()
+        if self.config.allow_msg_ttl and not knew_ttl:  # copies may have been waiting for it
+            for seq in self._messages.sequences():
+                message = self._messages.get(seq)
+                assert message is not None
+                self._await_expiry(message)
         removed = self._forget(retention.enforce_all(self.config, self._messages))
         if self.config.retention == "interest" != before:
             removed += self._drop_unwanted()

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from kvcore.jetstream.commands import (
     CodecError,
+    Copy,
     CreateConsumer,
     CreateStream,
     DeleteConsumer,
@@ -36,6 +37,18 @@ stream_commands = st.one_of(
     st.builds(UpdateConfig, st.binary(max_size=60), text, number),
     st.builds(CreateConsumer, st.binary(max_size=60), text, text, text, number),
     st.builds(DeleteConsumer, text, text, number),
+    st.builds(
+        Copy,
+        text,
+        text,
+        number,
+        number,
+        text,
+        st.binary(max_size=60),
+        st.binary(max_size=60),
+        number,
+        number,
+    ),
 )
 meta_commands = st.one_of(
     st.builds(CreateStream, st.binary(max_size=60), text, number, st.booleans()),
