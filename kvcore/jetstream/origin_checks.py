@@ -1,9 +1,8 @@
 """The rules for mirrors, sources and subject transforms, in nats-server's order and words.
 
 A stream that copies from one that copies from it would copy for ever. `forms_cycle` walks
-from a new configuration along the streams that it would copy from; it may not come back. A
-filter that takes in none of an origin's own subjects is no way to walk on, so two streams
-may well exchange what each of them has at first hand.
+from a new configuration along the streams that it would copy from; it may not come back,
+whatever the filters on the way let through.
 
 Left out, and refused by `unsupported_origin`: origins in other domains, consumers made by
 hand, and the mapping functions beyond `wildcard`.
@@ -15,7 +14,7 @@ from typing import cast
 from kvcore.jetstream import errors
 from kvcore.jetstream.config import Json, StreamConfig
 from kvcore.jetstream.errors import ApiError, ConfigError, invalid_config
-from kvcore.jetstream.origins import Origin, origins_of
+from kvcore.jetstream.origins import origins_of
 from kvcore.jetstream.transform import Transform
 from kvcore.nats import subject as subjects
 
@@ -107,24 +106,15 @@ def unsupported_origin(config: StreamConfig) -> str:
 
 
 def forms_cycle(config: StreamConfig, others: Mapping[str, StreamConfig]) -> bool:
-    """Whether what such a stream stores could come back to it through others."""
+    """Whether such a stream would copy, through others perhaps, from itself."""
     reached = {config.name: config}
     ahead = [config]
     while ahead:
         for origin in origins_of(ahead.pop()):
-            found = config if origin.name == config.name else others.get(origin.name)
-            if found is None or not _lets_through(origin, found):
-                continue
-            if found is config:
+            if origin.name == config.name:
                 return True
-            if found.name not in reached:
+            found = others.get(origin.name)
+            if found is not None and found.name not in reached:
                 reached[found.name] = found
                 ahead.append(found)
     return False
-
-
-def _lets_through(origin: Origin, stream: StreamConfig) -> bool:
-    """Whether a filter takes in any of the stream's own subjects."""
-    if not origin.filters or not stream.subjects:
-        return True
-    return subjects.first_overlap(origin.filters, stream.subjects) is not None
