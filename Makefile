@@ -16,17 +16,19 @@ help:
 	@echo "make lint               format and check the code"
 	@echo "make bench              measure kvcore beside nats-server"
 	@echo "make outputs            run the lessons again and store their outputs"
-	@echo "make clean              remove what make made; your work/ stays"
+	@echo "make clean              remove what make made; work/ and kvcore-data/ stay"
 
 # uv if it is there (6 s), else venv and pip (about a minute).
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kvcore needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 …")'
 	@if command -v uv >/dev/null 2>&1; then \
-	  test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV); \
-	  uv pip install -q --python $(BIN)/python -e '.[course,test]'; \
+	  echo "Setting up $(VENV) with uv, once: some seconds."; \
+	  test -x $(BIN)/python || uv venv -q --python $(PYTHON) $(VENV) || exit 1; \
+	  uv pip install -q --python $(BIN)/python -e '.[course,secure,test]'; \
 	else \
-	  test -x $(BIN)/python || $(PYTHON) -m venv $(VENV); \
-	  $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[course,test]'; \
+	  echo "Setting up $(VENV) with pip, once: about a minute."; \
+	  $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) || exit 1; \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check -e '.[course,secure,test]'; \
 	fi
 	@touch $@
 
@@ -55,5 +57,5 @@ outputs: $(STAMP)
 	$(BIN)/python scripts/outputs.py
 
 clean:
-	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis kvcore-data
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

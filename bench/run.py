@@ -162,7 +162,7 @@ def versions() -> dict[str, str]:
     return {
         "nats-server": answer.stdout.strip(),
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
         "load before": f"{os.getloadavg()[0]:.2f}",
     }

@@ -33,7 +33,12 @@ SHUTDOWN_WAIT_NS: Nanos = SECOND_NS  # what the last answers may take to leave a
 PING_INTERVAL_NS: Nanos = 2 * MINUTE_NS
 PINGS_OUT_COUNT = 2
 AUTH_TIMEOUT_NS: Nanos = 2 * SECOND_NS
+TLS_TIMEOUT_NS: Nanos = 2 * SECOND_NS  # what a TLS handshake may take
+NONCE_BYTES = 11  # of chance in what a client with an nkey signs
 INTEREST_CACHE_COUNT = 8192  # publish subjects whose match is remembered
+PERMISSION_CACHE_COUNT = 128  # judged subjects that one connection's permissions remember
+RESPONSES_COUNT = 4096  # reply subjects that one connection may answer at a time
+RESPONSE_TIME_NS: Nanos = 2 * MINUTE_NS  # how long it may
 
 # JSON that strangers send.
 JSON_DEPTH_COUNT = 32
@@ -54,6 +59,8 @@ SUBJECTS_PAGE_COUNT = 100_000
 BATCH_GET_COUNT = 1024
 CONSUMER_INACTIVE_NS: Nanos = 5 * SECOND_NS
 ACK_WAIT_NS: Nanos = 30 * SECOND_NS
+ACK_PENDING_COUNT = 1000  # deliveries without an acknowledgement, unless a consumer says other
+PULLS_WAITING_COUNT = 512  # pull requests that wait at one consumer, unless it says other
 FLOW_WINDOW_FIRST_BYTES = 2 * MIB
 FLOW_WINDOW_MAX_BYTES = 32 * MIB
 DELIVERIES_PER_TURN_COUNT = 500  # a long snapshot is sent in slices of about 5 ms

@@ -4,7 +4,8 @@
     python scripts/lab.py copy
     python scripts/lab.py fresh 01
 
-Learners work on a copy, so that an update of the course never conflicts with an answer. A
+Learners work on a copy, so that an update of the course never conflicts with an answer, and
+without the stored outputs, so that no result stands below a prediction before it is made. A
 lesson in work/ is never overwritten: where the course has moved on and the copy was edited,
 the new text is put beside it as `01_….new.ipynb`, once. `work/.copied.json` remembers what
 was copied, so that an untouched copy can simply be replaced.
@@ -14,16 +15,12 @@ Left out: choosing a port or a browser; JupyterLab's own flags do that (LAB_ARGS
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
 import sys
 from pathlib import Path
-
-import nbformat
-from jupyter_core.paths import jupyter_data_dir, jupyter_path
-from nbformat.sign import NotebookNotary
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
@@ -32,7 +29,24 @@ FIRST = "00_start_here.ipynb"
 
 
 def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """Of what a lesson's cells say: running them, or opening the file, changes nothing."""
+    text = path.read_bytes()
+    with contextlib.suppress(ValueError, KeyError, TypeError):  # no notebook: all of it counts
+        cells = json.loads(text)["cells"]
+        text = json.dumps([[c["cell_type"], "".join(c["source"])] for c in cells]).encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+def hand_out(lesson: Path, target: Path) -> None:
+    """Copy a lesson without its outputs: nobody predicts what stands below the question."""
+    text = lesson.read_text(encoding="utf-8")
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        notebook = json.loads(text)
+        for cell in notebook["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [], None
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    target.write_text(text, encoding="utf-8")
 
 
 def lessons(course: Path = COURSE) -> list[Path]:
@@ -52,10 +66,10 @@ def copy(course: Path = COURSE, work: Path = WORK) -> list[str]:
         if not mine.exists() or digest(mine) == copied.get(lesson.name):
             if mine.exists():
                 told.append(f"work/{lesson.name}: updated (you had not changed it)")
-            shutil.copyfile(lesson, mine)
+            hand_out(lesson, mine)
         elif digest(mine) != now:
             newer = mine.with_suffix(".new.ipynb")
-            shutil.copyfile(lesson, newer)
+            hand_out(lesson, newer)
             told.append(
                 f"work/{lesson.name}: kept as you left it; the updated lesson is {newer.name}"
             )
@@ -66,7 +80,7 @@ def copy(course: Path = COURSE, work: Path = WORK) -> list[str]:
 
 def fresh(number: str, course: Path = COURSE, work: Path = WORK) -> str:
     """Start lesson `number` anew; the old copy is kept aside under a name of its own."""
-    found = [p for p in lessons(course) if p.name.startswith(f"{number}_")]
+    found = [p for p in lessons(course) if number and p.name.startswith(f"{number:0>2}_")]
     if len(found) != 1:
         known = ", ".join(p.name[:2] for p in lessons(course))
         raise SystemExit(f"no lesson {number!r}; try: make fresh LESSON=… with one of {known}")
@@ -79,28 +93,13 @@ def fresh(number: str, course: Path = COURSE, work: Path = WORK) -> str:
     )
     mine.rename(kept)
     mine.with_suffix(".new.ipynb").unlink(missing_ok=True)
-    shutil.copyfile(found[0], mine)
+    hand_out(found[0], mine)
     return f"work/{mine.name} is new; what you had is work/{kept.name}"
 
 
-def trust(course: Path = COURSE, work: Path = WORK) -> None:
-    """Let JupyterLab show the pictures that came with untouched lessons before they are run.
-
-    Signatures live in work/.jupyter, with the key that made them.
-    """
-    (work / ".jupyter").mkdir(parents=True, exist_ok=True)
-    notary = NotebookNotary(data_dir=str(work / ".jupyter"))
-    for lesson in lessons(course):
-        mine = work / lesson.name
-        if mine.exists() and digest(mine) == digest(lesson):
-            notary.sign(nbformat.read(mine, as_version=4))
-
-
-def environment(root: Path = ROOT, work: Path = WORK) -> dict[str, str]:
+def environment(root: Path = ROOT) -> dict[str, str]:
     """JupyterLab's surroundings: the course's settings first, the learner's own after."""
     env = dict(os.environ)
-    env["JUPYTER_DATA_DIR"] = str(work / ".jupyter")
-    env["JUPYTER_PATH"] = os.pathsep.join([jupyter_data_dir(), *jupyter_path()])
     paths = [str(root / "jupyter"), env.get("JUPYTER_CONFIG_PATH", "")]
     env["JUPYTER_CONFIG_PATH"] = os.pathsep.join(p for p in paths if p)
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])
@@ -126,7 +125,6 @@ def arguments(extra: list[str]) -> list[str]:
 def open_lab(extra: list[str]) -> None:
     for line in copy():
         print(line)
-    trust()
     command = arguments(extra)
     sys.stdout.flush()
     os.chdir(WORK)

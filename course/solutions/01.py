@@ -8,6 +8,7 @@ ex_01a__counted = {
     "pipe": 12,
     "printf": 11,
     "empty argument": 12,
+    "frame": 5,
     "added by": "echo",
 }
 
@@ -36,6 +37,15 @@ async def ex_01b__watch_the_key(kv, key):
         return repr(entry.value)
 
 
+ex_01c__by_outcome = {
+    "creates": "true",
+    "replicated": "true-if",
+    "replicated by": "A",
+    "pipe": "false",
+    "pipe by": "D",
+    "prints": "true-if",
+    "prints by": "D",
+}
 ex_01c__tried = {
     "creates": "true",
     "replicated": "true-if",

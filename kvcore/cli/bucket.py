@@ -284,7 +284,8 @@ class Buckets:
         except TimeoutError as error:
             raise CommandError("context deadline exceeded") from error
         finally:
-            await subscription.unsubscribe()
+            if self._client.is_connected:
+                await subscription.unsubscribe()
 
 
 def check_bucket(bucket: str) -> None:

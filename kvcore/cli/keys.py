@@ -22,11 +22,9 @@ WRONG_LAST_SEQUENCE = 10071
 
 def _value(values: Values) -> bytes:
     given = optional_text(values, "value") or ""
-    if given:
+    if given or sys.stdin is None or sys.stdin.isatty():
         return os.fsencode(given)
-    if sys.stdin is None or sys.stdin.isatty():
-        sys.stderr.write("reading the value from standard input, end it with ctrl-d\n")
-    return sys.stdin.buffer.read() if sys.stdin is not None else b""
+    return sys.stdin.buffer.read()
 
 
 def put(values: Values) -> int:

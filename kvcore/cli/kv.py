@@ -56,8 +56,9 @@ def nats(words: Sequence[str]) -> int:
 
 def _after_kv(rest: list[str]) -> list[str]:
     if rest[:1] != ["kv"]:
-        what = rest[0] if rest else "nothing"
-        raise CommandError(f"only `kv` is here, not {what!r}: the rest needs the official CLI")
+        if not rest or rest[0] in ("--help", "-h"):
+            return ["--help"]
+        raise CommandError(f"only `kv` is here, not {rest[0]!r}: the rest needs the official CLI")
     return rest[1:]
 
 

@@ -13,6 +13,8 @@ import os
 import sys
 from collections.abc import Awaitable, Callable
 
+import nats.errors
+
 from kvcore.cli.bucket import Buckets, Server, connect
 from kvcore.cli.commands import CommandError, Values
 from kvcore.cli.values import optional_text, read_duration, switch
@@ -42,6 +44,10 @@ def on_server(work: Callable[[Buckets], Awaitable[None]], values: Values) -> int
         client = await connect(server)
         try:
             await work(Buckets(client, server.timeout))
+        except nats.errors.ConnectionClosedError as error:
+            raise CommandError("nats: connection closed: the server is gone") from error
+        except nats.errors.Error as error:
+            raise CommandError(str(error)) from error
         finally:
             await client.close()
 

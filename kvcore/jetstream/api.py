@@ -8,7 +8,8 @@ A question is answered here. A change is proposed to a log, and its answer is ma
 `respond_stream` or `respond_meta` when the command was applied, on the server that leads
 then. Both kinds are counted, and so is every error, as `$JS.API.INFO` tells.
 
-Left out: verbs of clusters, of pull consumers and of backups. They have no row.
+Left out: verbs of clusters and of backups; they have no row. MSG.NEXT is no request of the
+API: each pull consumer has a subject of its own, which its host subscribes to.
 """
 
 from dataclasses import dataclass
@@ -25,8 +26,10 @@ from kvcore.jetstream.errors import (
     ConfigError,
 )
 from kvcore.jetstream.outcome import (
+    Acknowledged,
     ConsumerCreated,
     ConsumerDeleted,
+    ConsumerPaused,
     Deleted,
     MetaOutcome,
     Outcome,
@@ -55,6 +58,7 @@ _ANSWER_TO = {
     "DeleteMessage": "stream_msg_delete",
     "CreateConsumer": "consumer_create",
     "DeleteConsumer": "consumer_delete",
+    "PauseConsumer": "consumer_pause",
 }
 
 
@@ -90,6 +94,7 @@ _ENDPOINTS = (
     ),
     Endpoint("$JS.API.CONSUMER.INFO.*.*", "consumer_info", consumer_requests.info),
     Endpoint("$JS.API.CONSUMER.DELETE.*.*", "consumer_delete", consumer_requests.delete),
+    Endpoint("$JS.API.CONSUMER.PAUSE.*.*", "consumer_pause", consumer_requests.pause),
     Endpoint("$JS.API.CONSUMER.NAMES.*", "consumer_names", consumer_requests.names),
     Endpoint("$JS.API.CONSUMER.LIST.*", "consumer_list", consumer_requests.listing),
     Endpoint("$SYS.REQ.USER.INFO", "user_info", stream_requests.user_info),
@@ -186,6 +191,10 @@ class Api:
                 return bodies.success(what, {"success": True, "purged": count})
             case Deleted() | ConsumerDeleted():
                 return bodies.success(what, {"success": True})
+            case ConsumerPaused(until=until):
+                return bodies.success(what, bodies.pause(until, now))
+            case Acknowledged():
+                return b""
             case Updated():
                 return self._show_stream(what, name, now)
             case ConsumerCreated(name=consumer_name):

@@ -146,6 +146,14 @@ def stored_message(message: StoredMessage, *, no_header: bool = False) -> dict[s
     return {"message": out}
 
 
+def pause(until: Nanos, now: Nanos) -> dict[str, object]:
+    """What CONSUMER.PAUSE says."""
+    out: dict[str, object] = {"paused": now < until, "pause_until": rfc3339(until)}
+    if now < until:
+        out["pause_remaining"] = until - now
+    return out
+
+
 def page(items: list[str], offset: int, limit: int) -> tuple[list[str], dict[str, object]]:
     """The slice of a listing that starts at `offset`, and the three numbers beside it."""
     start = min(max(offset, 0), len(items))

@@ -113,6 +113,28 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
+class PauseConsumer:
+    """Deliver nothing until a time; one that is past, such as 0, ends the pause."""
+
+    name: str
+    until: Nanos
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class Acked:
+    """What a consumer delivered in one turn, and what was acknowledged to it (`ledger.py`
+    has the form of `moves`). `replies` are the subjects, parted by spaces, of the clients
+    that want to know when their acknowledgement is safe."""
+
+    name: str
+    moves: bytes
+    replies: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class CreateStream:
     """Assign a new stream. `over_quota` is stamped by the leader (`Meta.stamped`)."""
 
@@ -142,7 +164,16 @@ class DeleteStream:
 
 
 StreamCommand: TypeAlias = (
-    Publish | Expire | Purge | DeleteMessage | UpdateConfig | CreateConsumer | DeleteConsumer | Copy
+    Publish
+    | Expire
+    | Purge
+    | DeleteMessage
+    | UpdateConfig
+    | CreateConsumer
+    | DeleteConsumer
+    | PauseConsumer
+    | Acked
+    | Copy
 )
 MetaCommand: TypeAlias = CreateStream | UpdateStream | DeleteStream
 Command: TypeAlias = StreamCommand | MetaCommand
@@ -163,6 +194,8 @@ _LETTERS: dict[bytes, type[Command]] = {
     b"K": CreateConsumer,
     b"k": DeleteConsumer,
     b"O": Copy,
+    b"W": PauseConsumer,
+    b"A": Acked,
     b"S": CreateStream,
     b"T": UpdateStream,
     b"s": DeleteStream,

@@ -21,14 +21,15 @@ A consumer's position is in memory only. After a restart it starts at the stream
 a consumer sequence that no client can have seen (`RESUMED`): the first heartbeat makes
 ordered clients start again from their own last sequence.
 
-Left out: acknowledgements and redelivery, pull requests.
+Left out: acknowledgements and pull requests; `tracked.py` adds them.
 """
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from kvcore import limits
+from kvcore.jetstream import starting
 from kvcore.jetstream.answers import Delivery
 from kvcore.jetstream.consumer_config import ConsumerConfig
 from kvcore.jetstream.filters import matcher
@@ -76,12 +77,17 @@ class Consumer:
         self._must_beat = resumed
         self._next = 0  # index in _pending of the next to deliver
         at = stream.last_seq if last_seq is None else last_seq
-        first = at + 1 if resumed else self._starting_point(at)
-        self._seen = max(stream.last_seq, first - 1)  # messages up to here were looked at
-        self._stream_seq = first - 1
-        self._pending = array("Q", () if resumed else self._snapshot(first, at))
-        if config.deliver_policy in ("last", "last_per_subject") and not resumed:
-            self._stream_seq = (self._pending[0] - 1) if self._pending else max(at - 1, 0)
+        self._pending = array("Q", () if resumed else self._begin(at))
+        if resumed:
+            self._seen, self._stream_seq = max(stream.last_seq, at), at
+
+    def _begin(self, at: int) -> Sequence[int]:
+        """Take up the position of a new consumer; what there is to deliver."""
+        first = starting.first_seq(self.stream, self.config, at)
+        wanted = starting.snapshot(self.stream, self.config, first, at)
+        self._seen = max(self.stream.last_seq, first - 1)  # messages up to here were looked at
+        self._stream_seq = starting.position(self.config, first, at, wanted)
+        return wanted
 
     # What the stream tells it.
 
@@ -128,6 +134,19 @@ class Consumer:
         """Messages that match and were not delivered yet."""
         return len(self._pending) - self._next
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether it must be told which messages are gone."""
+        return self._next < len(self._pending)
+
+    def serve(self, now: Nanos, has_interest: Callable[[str], bool], budget: int) -> list[Delivery]:
+        """As `poll`; `has_interest` says whether anyone is subscribed to a subject."""
+        return self.poll(now, has_interest(self.config.deliver_subject), budget)
+
+    def listens_to(self, subject: str) -> bool:
+        """Whether it delivers to this subject."""
+        return self.config.deliver_subject == subject
+
     def poll(self, now: Nanos, interested: bool, budget: int) -> list[Delivery]:
         """What is due, at most `budget` messages; `interested`: someone is subscribed.
 
@@ -144,12 +163,12 @@ class Consumer:
         out: list[Delivery] = []
         if self._must_beat:
             self._must_beat = False
-            out.append(self._heartbeat())
-        if self._next < len(self._pending):
+            out.append(self._heartbeat(self.config.deliver_subject))
+        if self._has_work():
             self._deliver(out, budget)
         beat = self.config.idle_heartbeat
         if not out and beat and now >= self._spoke + beat:
-            out.append(self._heartbeat())
+            out.append(self._heartbeat(self.config.deliver_subject))
         if out:
             self._spoke = now
         return out
@@ -169,10 +188,13 @@ class Consumer:
         """When it wants to be polled next, at the latest; the past means at once."""
         if not self.interested:
             return self._active + self.config.inactive_threshold
-        if self.num_pending and not self.is_stalled:
+        if self._has_work() and not self.is_stalled:
             return self.now
         beat = self.config.idle_heartbeat
-        return self._spoke + beat if beat else None
+        times = [self._spoke + beat if beat else None]
+        if self._is_paused:
+            times.append(self.config.pause_until)
+        return min((at for at in times if at is not None), default=None)
 
     def is_abandoned(self, now: Nanos) -> bool:
         """Whether nobody has listened for so long that it can go."""
@@ -201,34 +223,11 @@ class Consumer:
         }
         if self.interested:
             out["push_bound"] = True
+        if self.config.pause_until and now < self.config.pause_until:
+            out["paused"] = True
+            out["pause_remaining"] = self.config.pause_until - now
         out["ts"] = rfc3339(now)
         return out
-
-    def _starting_point(self, last_seq: int) -> int:
-        """The first sequence to look at, `last_seq` being the stream's last at creation."""
-        match self.config.deliver_policy:
-            case "by_start_sequence":
-                return max(self.config.opt_start_seq, self.stream.first_seq)
-            case "by_start_time":
-                return min(self.stream.seq_at_time(self.config.opt_start_time or 0), last_seq + 1)
-            case "new":
-                return last_seq + 1
-            case _:
-                return min(max(self.stream.first_seq, 1), last_seq + 1)
-
-    def _snapshot(self, first: int, last_seq: int) -> Sequence[int]:
-        """The sequences to deliver as things stand, ascending."""
-        stream, filters = self.stream, self.config.filters
-        match self.config.deliver_policy:
-            case "last_per_subject":
-                old = stream.last_per_subject(filters, last_seq)
-            case "last":
-                old = stream.last_per_subject(filters, last_seq)[-1:]
-            case _:
-                return stream.sequences(filters, first)
-        if stream.last_seq == last_seq:
-            return old
-        return old + stream.sequences(filters, last_seq + 1)
 
     def _deliver(self, out: list[Delivery], budget: int) -> None:
         """Append up to `budget` messages to `out`; this is the hot path of a watch."""
@@ -249,7 +248,7 @@ class Consumer:
             consumer_seq += 1
             header, payload = message.header, message.payload
             if headers_only:
-                header, payload = _with_size(header, len(payload)), b""
+                header, payload = with_size(header, len(payload)), b""
             reply = f"{reply_start}{seq}.{consumer_seq}.{message.time}.{left}"
             out.append(Delivery(to, message.subject, reply, header, payload))
             room -= len(payload)
@@ -257,7 +256,7 @@ class Consumer:
                 size = len(message.subject) + len(reply) + len(header or b"") + len(payload)
                 request = flow.sent(size)
                 if request:
-                    out.append(Delivery(to, to, request, _FLOW_REQUEST, b""))
+                    out.append(Delivery(to, to, request, FLOW_REQUEST, b""))
         if done:
             self._stream_seq = self._pending[start + done - 1]
             self._consumer_seq = consumer_seq
@@ -270,21 +269,30 @@ class Consumer:
             del self._pending[: self._next]
             self._next = 0
 
-    def _heartbeat(self) -> Delivery:
+    @property
+    def _is_paused(self) -> bool:
+        until = self.config.pause_until
+        return until is not None and self.now < until
+
+    def _has_work(self) -> bool:
+        if self.config.pause_until and self._is_paused:
+            return False
+        return self._next < len(self._pending)
+
+    def _heartbeat(self, to: str) -> Delivery:
         text = (
             "NATS/1.0 100 Idle Heartbeat\r\n"
             f"Nats-Last-Consumer: {self._consumer_seq}\r\nNats-Last-Stream: {self._stream_seq}\r\n"
         )
         if self._flow is not None and self._flow.request:
             text += f"Nats-Consumer-Stalled: {self._flow.request}\r\n"
-        to = self.config.deliver_subject
         return Delivery(to, to, "", f"{text}\r\n".encode(), b"")
 
 
-_FLOW_REQUEST = b"NATS/1.0 100 FlowControl Request\r\n\r\n"
+FLOW_REQUEST = b"NATS/1.0 100 FlowControl Request\r\n\r\n"
 
 
-def _with_size(header: bytes | None, size: int) -> bytes:
+def with_size(header: bytes | None, size: int) -> bytes:
     """The block with `Nats-Msg-Size` at its end, made if there is none."""
     block = header[:-2] if header else b"NATS/1.0\r\n"
     return b"%bNats-Msg-Size: %d\r\n\r\n" % (block, size)

@@ -4,10 +4,10 @@ A request may break several rules at once and the client is told of one, so the 
 part of the behaviour. The document's shape was checked before; here its values are judged
 against each other and against the stream.
 
-Left out: rules of the pull and acknowledging consumers that `unsupported` refuses.
+Left out: rules of what `unsupported` refuses.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 from kvcore import limits
@@ -58,8 +58,13 @@ def check_update(old: object, new: object) -> ApiError | None:
     for name, words in _FIXED.items():
         if getattr(old, name) != getattr(new, name):
             return cannot(f"{words} can not be updated")
-    if not getattr(new, "deliver_subject"):  # noqa: B009
+    pulled, pulls = (not getattr(config, "deliver_subject") for config in (old, new))  # noqa: B009
+    if pulled and not pulls:
+        return cannot("can not update pull consumer to push based")
+    if pulls and not pulled:
         return cannot("can not update push consumer to pull based")
+    if getattr(old, "max_waiting") != getattr(new, "max_waiting"):  # noqa: B009
+        return cannot("max waiting can not be updated")
     return None
 
 
@@ -86,6 +91,25 @@ def workqueue_refusal(document: Document, stream: StreamConfig) -> ApiError | No
     return None
 
 
+def shared_work(
+    filters: tuple[str, ...], others: Sequence[tuple[str, ...]], stream: StreamConfig
+) -> ApiError | None:
+    """A work queue's message goes to one consumer, so their filters may not overlap."""
+    if stream.retention != "workqueue" or not others:
+        return None
+    if not filters:
+        return ApiError(
+            400, 10099, "multiple non-filtered consumers not allowed on workqueue stream"
+        )
+    overlaps = any(
+        not theirs or any(subjects.overlaps(own, other) for own in filters for other in theirs)
+        for theirs in others
+    )
+    if overlaps:
+        return ApiError(400, 10100, "filtered consumer not unique on workqueue stream")
+    return None
+
+
 def unsupported(document: Document) -> ApiError | None:
     """What nats-server does and kvcore doesn't yet: refused, never half done."""
     for asked, what in _UNSUPPORTED:
@@ -95,14 +119,8 @@ def unsupported(document: Document) -> ApiError | None:
 
 
 _UNSUPPORTED: tuple[tuple[Callable[[Document], object], str], ...] = (
-    (lambda d: d.get("durable_name"), "durable consumers"),
-    (lambda d: not d.get("deliver_subject"), "pull consumers"),
-    (lambda d: d.get("ack_policy", "none") != "none", "acknowledging consumers"),
-    (lambda d: d.get("deliver_group"), "queue group consumers"),
     (lambda d: d.get("rate_limit_bps"), "rate limited consumers"),
     (lambda d: d.get("replay_policy") == "original", "original speed consumers"),
-    (lambda d: d.get("pause_until"), "paused consumers"),
-    (lambda d: d.get("backoff"), "consumers with backoff"),
     (lambda d: d.get("priority_groups") or d.get("priority_policy"), "priority groups"),
     (lambda d: d.get("direct") or d.get("sourcing"), "direct consumers"),
 )
@@ -125,8 +143,14 @@ def _check_counts(document: Document, stream: StreamConfig) -> ApiError | None:
         return ApiError(400, 10126, "consumer config replica count exceeds parent stream")
     if replicas < 0:
         return REPLICAS_NEGATIVE
+    backoff = document.get("backoff") or []
+    assert isinstance(backoff, list)
+    if any(wait < 0 for wait in backoff):
+        return ApiError(400, 10184, "consumer backoff needs to be positive")
     if _number(document, "ack_wait") < 0:
         return ApiError(400, 10183, "consumer ack wait needs to be positive")
+    if 0 < _number(document, "max_deliver") < len(backoff):
+        return ApiError(400, 10116, "max deliver is required to be > length of backoff values")
     if len(_text(document, "description").encode("utf-8", "replace")) > DESCRIPTION_BYTES:
         return ApiError(
             400, 10107, f"consumer description is too long, maximum allowed is {DESCRIPTION_BYTES}"
@@ -141,7 +165,7 @@ def _is_asset_name(name: str) -> bool:
 def _check_delivery(document: Document, stream: StreamConfig) -> ApiError | None:
     deliver = _text(document, "deliver_subject")
     if not deliver:
-        return None
+        return _check_pull(document, stream)
     if any(token in ("*", ">") for token in deliver.split(".")):
         return ApiError(400, 10079, "consumer deliver subject has wildcards")
     if not subjects.is_valid_literal(deliver):
@@ -157,7 +181,26 @@ def _check_delivery(document: Document, stream: StreamConfig) -> ApiError | None
     return None
 
 
+def _check_pull(document: Document, stream: StreamConfig) -> ApiError | None:
+    if stream.retention == "workqueue" and document.get("ack_policy", "none") == "none":
+        text = "consumer in pull mode requires explicit ack policy on workqueue stream"
+        return ApiError(400, 10084, text)
+    if document.get("rate_limit_bps"):
+        return ApiError(400, 10086, "consumer in pull mode can not have rate limit set")
+    if _number(document, "idle_heartbeat") > 0:
+        return ApiError(400, 10088, "consumer idle heartbeat requires a push based consumer")
+    if document.get("flow_control"):
+        return ApiError(400, 10089, "consumer flow control requires a push based consumer")
+    if 0 < _number(document, "max_expires") < limits.MILLISECOND_NS:
+        return ApiError(400, 10115, "consumer max request expires needs to be >= 1ms")
+    return None
+
+
 def _check_filters(document: Document, stream: StreamConfig) -> ApiError | None:
+    most = stream.consumer_limits.max_ack_pending
+    if 0 < most < _number(document, "max_ack_pending"):
+        text = f"consumer max ack pending exceeds system limit of {most}"
+        return ApiError(400, 10121, text)
     limit = stream.consumer_limits.inactive_threshold
     if 0 < limit < _number(document, "inactive_threshold"):
         text = "consumer inactive threshold exceeds system limit of"

@@ -8,13 +8,12 @@ stream's state machine, on every replica, with nothing but replicated data.
 Two configurations are the same consumer when their normal forms are equal. The server's
 own metadata keys (`_nats.…`) are added to answers only and never compared.
 
-Left out, and refused with a JetStream error that says so: durable and pull consumers,
-acknowledgements, delivery to queue groups, rate limits, replay at the original speed,
-pauses and priority groups.
+Left out, and refused with a JetStream error that says so: rate limits, replay at the
+original speed and priority groups.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from kvcore import limits
 from kvcore.jetstream import consumer_checks
@@ -54,12 +53,17 @@ _FLAGS = ("flow_control", "headers_only", "mem_storage", "direct", "sourcing")
 _TIMES = ("opt_start_time", "pause_until")
 _LISTS = ("filter_subjects", "priority_groups")
 _MAX_INT = (1 << 63) - 1
+_NEVER_NEGATIVE = (
+    "ack_wait", "idle_heartbeat", "inactive_threshold", "max_waiting", "max_batch", "max_expires",
+    "max_bytes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerConfig:
-    """A push consumer in normal form, its fields in nats-server's order. Times in ns."""
+    """A consumer in normal form, its fields in nats-server's order. Times in ns."""
 
+    durable_name: str = ""
     name: str = ""
     description: str = ""
     deliver_policy: str = "all"
@@ -68,19 +72,36 @@ class ConsumerConfig:
     ack_policy: str = "none"
     ack_wait: Nanos = 0
     max_deliver: int = -1
+    backoff: tuple[Nanos, ...] = ()
     filter_subject: str = ""
     filter_subjects: tuple[str, ...] = ()
     replay_policy: str = "instant"
     sample_freq: str = ""
+    max_waiting: int = 0
     max_ack_pending: int = 0
     flow_control: bool = False
     headers_only: bool = False
+    max_batch: int = 0
+    max_expires: Nanos = 0
+    max_bytes: int = 0
     deliver_subject: str = ""
+    deliver_group: str = ""
     idle_heartbeat: Nanos = 0
-    inactive_threshold: Nanos = limits.CONSUMER_INACTIVE_NS
+    inactive_threshold: Nanos = 0  # 0: it is never abandoned
     num_replicas: int = 0
     mem_storage: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
+    pause_until: Nanos | None = None
+
+    @property
+    def is_pull(self) -> bool:
+        """Whether it delivers on request only."""
+        return not self.deliver_subject
+
+    @property
+    def acks(self) -> bool:
+        """Whether clients acknowledge what they get."""
+        return self.ack_policy != "none"
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -94,7 +115,7 @@ class ConsumerConfig:
         out: dict[str, object] = {}
         for name in self.__slots__:
             value = getattr(self, name)
-            if name == "opt_start_time":
+            if name in _TIMES:
                 value = None if value is None else rfc3339(value)
             elif isinstance(value, tuple):
                 value = list(value)
@@ -103,8 +124,11 @@ class ConsumerConfig:
         return out
 
     def echo(self, version: str) -> dict[str, object]:
-        """The form in answers: stored, with the server's own metadata added."""
-        own = {"_nats.level": str(API_LEVEL), "_nats.req.level": "0", "_nats.ver": version}
+        """The form in answers: stored, with the server's own metadata added. Lists leave
+        out what is about the server alone: their `version` is ""."""
+        own = {"_nats.req.level": "1" if self.pause_until else "0"}
+        if version:
+            own |= {"_nats.level": str(API_LEVEL), "_nats.ver": version}
         return {**self.to_json(), "metadata": dict(sorted({**self.metadata, **own}.items()))}
 
     def encode(self) -> bytes:
@@ -125,55 +149,92 @@ def admit(
     action: str,
     stream: StreamConfig,
     existing: ConsumerConfig | None,
-    count: int,
+    others: Sequence[ConsumerConfig],
 ) -> ConsumerConfig | ApiError:
     """Decide a CreateConsumer: the configuration to keep from now on, or the refusal.
 
-    `existing` is the consumer of that name, `count` how many the stream has. The rules are
-    judged in nats-server's order, since clients see only the first that is broken.
+    `existing` is the consumer of that name, `others` are those that the stream has beside
+    it. The rules are judged in nats-server's order, since clients see only the first that
+    is broken.
     """
     try:
         document = check_shape(read_object(config_json))
+        _set_defaults(document, stream)
         consumer_checks.check(document, stream)
     except ConfigError as refused:
         return refused.error
-    if not document.get("inactive_threshold"):
-        document["inactive_threshold"] = stream.consumer_limits.inactive_threshold
+    filters = [other.filters for other in others]
     if existing is None:
-        return _admit_new(document, action, stream, count)
-    config = _built(document)
+        return _admit_new(document, action, stream, filters)
+    config = replace(_built(document), pause_until=existing.pause_until)
+    if config != existing:
+        if action == "create":
+            return CONSUMER_EXISTS
+        shared = consumer_checks.shared_work(config.filters, filters, stream)
+        if shared is not None:
+            return shared
     refusal = consumer_checks.check_update(existing, config) or (
         consumer_checks.unsupported(document)
     )
-    if config == existing and refusal is None:
-        return existing
-    if action == "create":
-        return CONSUMER_EXISTS
     return refusal or config
 
 
 def _admit_new(
-    document: dict[str, object], action: str, stream: StreamConfig, count: int
+    document: dict[str, object],
+    action: str,
+    stream: StreamConfig,
+    others: Sequence[tuple[str, ...]],
 ) -> ConsumerConfig | ApiError:
     if action == "update":
         return CONSUMER_MISSING
-    if 0 < stream.max_consumers <= count:
+    if 0 < stream.max_consumers <= len(others):
         return CONSUMERS_FULL
-    refusal = consumer_checks.workqueue_refusal(document, stream) or (
-        consumer_checks.unsupported(document)
+    config = _built(document)
+    refusal = (
+        consumer_checks.workqueue_refusal(document, stream)
+        or consumer_checks.shared_work(config.filters, others, stream)
+        or consumer_checks.unsupported(document)
     )
-    return refusal or _built(document)
+    return refusal or config
+
+
+def _set_defaults(document: dict[str, object], stream: StreamConfig) -> None:
+    """Fill in what depends on other fields or on the stream."""
+    acks = document.get("ack_policy", "none") != "none"
+    backoff = document.get("backoff")
+    assert backoff is None or isinstance(backoff, list)
+    _set(document, "max_ack_pending", stream.consumer_limits.max_ack_pending)
+    _set(document, "inactive_threshold", stream.consumer_limits.inactive_threshold)
+    if not document.get("durable_name"):
+        _set(document, "inactive_threshold", limits.CONSUMER_INACTIVE_NS)
+    if not document.get("deliver_subject"):
+        _set(document, "max_waiting", limits.PULLS_WAITING_COUNT)
+    if acks:
+        _set(document, "ack_wait", limits.ACK_WAIT_NS)
+        _set(document, "max_ack_pending", limits.ACK_PENDING_COUNT)
+    if backoff:
+        document["ack_wait"] = backoff[0]
+
+
+def _set(document: dict[str, object], name: str, value: int) -> None:
+    if document.get(name, 0) in (0, None):
+        document[name] = value
 
 
 def _built(document: Mapping[str, object]) -> ConsumerConfig:
     known = {name: document[name] for name in ConsumerConfig.__slots__ if document.get(name)}
     if known.get("max_deliver", -1) < -1:  # type: ignore[operator]  # its shape was checked
         known["max_deliver"] = -1
-    for name in ("ack_wait", "idle_heartbeat", "inactive_threshold"):
+    if known.get("max_ack_pending", -1) < -1:  # type: ignore[operator]
+        known["max_ack_pending"] = -1
+    for name in _NEVER_NEGATIVE:
         if known.get(name, 0) < 0:  # type: ignore[operator]
             del known[name]
-    if "filter_subjects" in known:
-        known["filter_subjects"] = tuple(known["filter_subjects"])  # type: ignore[arg-type]
+    if known.get("pause_until", 0) < 0:  # type: ignore[operator]
+        known["pause_until"] = 0
+    for name in ("filter_subjects", "backoff"):
+        if name in known:
+            known[name] = tuple(known[name])  # type: ignore[arg-type]
     if "metadata" in known:
         theirs = known["metadata"].items()  # type: ignore[attr-defined]
         known["metadata"] = {key: value for key, value in theirs if not key.startswith(_OWN)}

@@ -6,13 +6,13 @@ dots make it many tokens. An old fourth one, DURABLE.CREATE, is read the same wa
 subject says must agree with the body, and that is judged here; whether the stream will have
 such a consumer is judged at apply.
 
-Left out: MSG.NEXT and the other verbs of pull consumers.
+Left out: MSG.NEXT, which is a subject of each pull consumer (`pulls.py`).
 """
 
 from kvcore import limits
 from kvcore.jetstream import bodies
 from kvcore.jetstream.answers import Action, ProposeStream
-from kvcore.jetstream.commands import CreateConsumer, DeleteConsumer
+from kvcore.jetstream.commands import CreateConsumer, DeleteConsumer, PauseConsumer
 from kvcore.jetstream.consumer_checks import (
     DURABLE_MISMATCH,
     DURABLE_NOT_SET,
@@ -24,6 +24,7 @@ from kvcore.jetstream.consumer_checks import (
 from kvcore.jetstream.consumer_config import check_shape
 from kvcore.jetstream.documents import read_object, write
 from kvcore.jetstream.errors import (
+    CONSUMER_BOUND,
     CONSUMER_NOT_FOUND,
     REPLICAS_UNSUPPORTED,
     STREAM_MISMATCH,
@@ -33,6 +34,7 @@ from kvcore.jetstream.errors import (
 )
 from kvcore.jetstream.gojson import quoted
 from kvcore.jetstream.requests import Asked, Call, Context, Fields, require_empty, wrong_type
+from kvcore.jetstream.times import parse_rfc3339
 
 _NAME_LENGTH = 8
 _LETTERS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -58,6 +60,8 @@ def _create(context: Context, call: Call, *, durable: bool) -> Action:
     context.stream(stream_name)
     wanted = document.get("config") or {}
     assert isinstance(wanted, dict)
+    if _is_bound_elsewhere(context, stream_name, name, document):
+        raise ConfigError(CONSUMER_BOUND)
     if name:  # the subject's wins over the body's
         wanted["name"] = name
     command = CreateConsumer(
@@ -68,6 +72,18 @@ def _create(context: Context, call: Call, *, durable: bool) -> Action:
         call.now,
     )
     return ProposeStream(stream_name, command)
+
+
+def _is_bound_elsewhere(
+    context: Context, stream_name: str, name: str, document: dict[str, object]
+) -> bool:
+    """Whether a push consumer that somebody listens to is to deliver to another subject."""
+    known = context.catalog.consumers(stream_name).get(name)
+    wanted = document.get("config") or {}
+    assert isinstance(wanted, dict)
+    if known is None or not known.interested or document.get("action") == "create":
+        return False
+    return bool(wanted.get("deliver_subject")) and not known.listens_to(wanted["deliver_subject"])
 
 
 def _read(payload: bytes) -> tuple[dict[str, object], dict[str, object]]:
@@ -144,6 +160,18 @@ def delete(context: Context, call: Call) -> Action:
     return ProposeStream(call.names[0], DeleteConsumer(call.names[1], call.reply, call.now))
 
 
+def pause(context: Context, call: Call) -> Action:
+    """CONSUMER.PAUSE; without a time it resumes."""
+    asked = Asked(call.payload, pause_until="")
+    text = asked.text("pause_until")
+    until = parse_rfc3339(text) if text else 0
+    if until is None:
+        raise wrong_type("pause_until", text)
+    context.stream(call.names[0])
+    command = PauseConsumer(call.names[1], max(until, 0), call.reply, call.now)
+    return ProposeStream(call.names[0], command)
+
+
 def names(context: Context, call: Call) -> Fields:
     """CONSUMER.NAMES."""
     asked = Asked(call.payload, offset=0, subject="")
@@ -159,7 +187,7 @@ def listing(context: Context, call: Call) -> Fields:
     page, numbers = bodies.page(found, asked.number("offset"), limits.LIST_PAGE_COUNT)
     known = context.catalog.consumers(call.names[0])
     consumers = [known.get(name) for name in page]
-    shown = [one.info(call.now, context.identity.version) for one in consumers if one]
+    shown = [one.info(call.now, "") for one in consumers if one]
     return {**numbers, "consumers": shown}
 
 

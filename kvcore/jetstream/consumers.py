@@ -10,17 +10,23 @@ the client; then `poll`, whose deliveries it sends in order. So a consumer never
 client of a message that is not committed, and a message that was counted as delivered is on
 its way before any later answer says so.
 
-Left out: acknowledgements, which will make consumers ask for commands of their own.
+Consumers whose progress the log keeps ask for commands of their own: `progress` hands them
+out after a poll, at most one per consumer.
+
+Left out: what a consumer is (`consumer.py`, `tracked.py`).
 """
 
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
 from kvcore import limits
+from kvcore.jetstream import acknowledgements
 from kvcore.jetstream.answers import Delivery
+from kvcore.jetstream.commands import Acked
 from kvcore.jetstream.consumer import Consumer
-from kvcore.jetstream.outcome import ConsumerCreated, ConsumerDeleted, Outcome
+from kvcore.jetstream.outcome import ConsumerCreated, ConsumerDeleted, ConsumerPaused, Outcome
 from kvcore.jetstream.stream import Stream
+from kvcore.jetstream.tracked import TrackedConsumer
 from kvcore.limits import Nanos
 
 _SLACK_COUNT = 64  # stale entries that are not worth a rebuild
@@ -40,9 +46,12 @@ class Consumers:
         self._deadlines: list[tuple[Nanos, str]] = []  # a heap of these, and of stale entries
         self._reaped: dict[str, None] = {}  # abandoned, to be deleted
         self._abandoned: list[str] = []  # and those of them that nobody was told of yet
-        for name, record in stream.consumers.items() if now is not None else ():
-            consumer = Consumer(stream, name, record.config, record.created, now=now, resumed=True)
-            self._add(consumer)
+        self._progress: list[Acked] = []
+        self._has_interest: Callable[[str], bool] = lambda _subject: False
+        self._parting: list[Delivery] = []  # what those are told who waited at one that is gone
+        for name in stream.consumers if now is not None else ():
+            assert now is not None
+            self._add(self._made(name, now, None))
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -67,6 +76,8 @@ class Consumers:
         match outcome.result:
             case ConsumerCreated(name=name, last_seq=last_seq):
                 self._created(name, last_seq, now)
+            case ConsumerPaused(name=name):
+                self._changed(name)
             case ConsumerDeleted(name=name):
                 self._forget(name)
             case _:
@@ -88,7 +99,8 @@ class Consumers:
             if self._queued.get(name) == at:
                 del self._queued[name]
                 self._awake[name] = None
-        out: list[Delivery] = []
+        self._has_interest = has_interest
+        out, self._parting = self._parting, []
         size = 0
         for name in list(self._awake):
             if len(out) >= budget or size >= limits.DELIVERIES_PER_TURN_BYTES:
@@ -97,14 +109,17 @@ class Consumers:
             consumer = self._by_name.get(name)
             if consumer is None:
                 continue
-            interested = has_interest(consumer.config.deliver_subject)
-            due = consumer.poll(now, interested, budget - len(out))
+            due = consumer.serve(now, has_interest, budget - len(out))
             out += due
             size += sum(len(delivery.payload) for delivery in due)
             if consumer.is_abandoned(now) and name not in self._reaped:
                 self._reaped[name] = None
                 self._abandoned.append(name)
-            if not consumer.num_pending:
+            if isinstance(consumer, TrackedConsumer) and (command := consumer.progress()):
+                self._progress.append(command)
+            if consumer.is_behind:
+                self._behind[name] = None
+            else:
                 self._behind.pop(name, None)
             self._queue(consumer)
         return out
@@ -112,7 +127,7 @@ class Consumers:
     def wake(self, subject: str) -> None:
         """Somebody subscribed to `subject`, a pattern perhaps, or ceased to."""
         for consumer in self._by_name.values():
-            if consumer.config.deliver_subject == subject or "*" in subject or ">" in subject:
+            if "*" in subject or ">" in subject or consumer.listens_to(subject):
                 self._awake[consumer.name] = None
 
     def on_flow_reply(self, subject: str, now: Nanos) -> None:
@@ -123,9 +138,35 @@ class Consumers:
             consumer.on_flow_reply(subject, now)
             self._awake[name] = None
 
+    def on_acknowledgement(self, subject: str, reply: str, payload: bytes, now: Nanos) -> None:
+        """A client published to the reply subject of a delivery."""
+        said = acknowledgements.read(subject, reply, payload)
+        consumer = self._by_name.get(said.consumer) if said is not None else None
+        if said is not None and isinstance(consumer, TrackedConsumer):
+            consumer.acknowledge(said, now)
+            self._awake[consumer.name] = None
+
+    def on_pull(self, name: str, reply: str, payload: bytes, now: Nanos) -> None:
+        """A client asks the consumer of this name for messages."""
+        consumer = self._by_name.get(name)
+        if reply and isinstance(consumer, TrackedConsumer):
+            consumer.pull(reply, payload, now)
+            self._awake[name] = None
+
+    def progress(self) -> list[Acked]:
+        """Commands to propose, each only once; call it after `poll`."""
+        due, self._progress = self._progress, []
+        return due
+
+    def dismiss(self) -> list[Delivery]:
+        """The stream is deleted: what to tell those who wait."""
+        for name in list(self._by_name):
+            self._forget(name)
+        return self._parting
+
     def deadline(self) -> Nanos | None:
         """When `poll` and `abandoned` want to be called next; 0 is at once."""
-        if self._awake:
+        if self._awake or self._parting:
             return 0
         return self._deadlines[0][0] if self._deadlines else None
 
@@ -153,15 +194,30 @@ class Consumers:
             return
         known = self._by_name.get(name)
         if known is None:
-            self._add(
-                Consumer(
-                    self.stream, name, record.config, record.created, last_seq=last_seq, now=now
-                )
-            )
+            consumer = self._made(name, now, last_seq)
+            consumer.interested = self._has_interest(record.config.deliver_subject)
+            self._add(consumer)
             return
-        known.update(record.config)
-        self._wanted.clear()
-        self._awake[name] = self._behind[name] = None
+        self._changed(name)
+
+    def _changed(self, name: str) -> None:
+        """The configuration that the log holds is another one."""
+        record, known = self.stream.consumers.get(name), self._by_name.get(name)
+        if record is not None and known is not None:
+            known.update(record.config)
+            self._wanted.clear()
+            self._awake[name] = self._behind[name] = None
+
+    def _made(self, name: str, now: Nanos, last_seq: int | None) -> Consumer:
+        """The consumer of a record; without a `last_seq` it is known from before a restart."""
+        config, created = self.stream.consumers[name]
+        known = self.stream.ledgers.get(name)
+        if known is not None:
+            return TrackedConsumer(self.stream, name, config, created, known, now=now)
+        is_resumed = last_seq is None
+        return Consumer(
+            self.stream, name, config, created, last_seq=last_seq, now=now, resumed=is_resumed
+        )
 
     def _add(self, consumer: Consumer) -> None:
         self._by_name[consumer.name] = consumer
@@ -169,7 +225,9 @@ class Consumers:
         self._wanted.clear()
 
     def _forget(self, name: str) -> None:
-        self._by_name.pop(name, None)
+        consumer = self._by_name.pop(name, None)
+        if isinstance(consumer, TrackedConsumer):
+            self._parting += consumer.dismiss()
         self._awake.pop(name, None)
         self._behind.pop(name, None)
         self._reaped.pop(name, None)

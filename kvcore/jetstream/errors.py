@@ -105,6 +105,7 @@ WILDCARD_SUBJECT = ApiError(400, 10003, "publish subject can not contain wildcar
 
 # Consumers.
 CONSUMER_NOT_FOUND = ApiError(404, 10014, "consumer not found")
+CONSUMER_BOUND = ApiError(400, 10013, "consumer name already in use")
 CONSUMER_EXISTS = ApiError(400, 10148, "consumer already exists")
 CONSUMER_MISSING = ApiError(400, 10149, "consumer does not exist")
 CONSUMERS_FULL = ApiError(400, 10026, "maximum consumers limit reached")

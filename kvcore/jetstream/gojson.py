@@ -38,6 +38,19 @@ def seconds(total: int) -> str:
     return f"{minutes}m{left}s" if minutes else f"{left}s"
 
 
+def duration(nanos: Nanos) -> str:
+    """A duration as Go prints it: `1.5s`, `250ms`, `2h0m0s`."""
+    if nanos >= SECOND_NS:
+        whole, rest = divmod(nanos, SECOND_NS)
+        fraction = f"{rest:09d}".rstrip("0")
+        text = seconds(whole)
+        return f"{text[:-1]}.{fraction}s" if fraction else text
+    for unit, size in (("ms", MILLISECOND_NS), ("µs", MICROSECOND_NS)):
+        if nanos >= size:
+            return f"{nanos / size:.6f}".rstrip("0").rstrip(".") + unit
+    return f"{nanos}ns" if nanos else "0s"
+
+
 _UNITS: dict[str, Nanos] = {
     "ns": 1,
     "us": MICROSECOND_NS,

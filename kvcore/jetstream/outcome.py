@@ -58,13 +58,37 @@ class ConsumerDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerPaused:
+    """A consumer delivers nothing before `until`."""
+
+    name: str
+    until: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """Acknowledgements are in the log; `replies` are the subjects of those who asked."""
+
+    replies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """Nothing changed, and this is why."""
 
     error: ApiError
 
 
-StreamResult: TypeAlias = Purged | Deleted | Updated | ConsumerCreated | ConsumerDeleted | Refused
+StreamResult: TypeAlias = (
+    Purged
+    | Deleted
+    | Updated
+    | ConsumerCreated
+    | ConsumerDeleted
+    | ConsumerPaused
+    | Acknowledged
+    | Refused
+)
 
 
 @dataclass(slots=True)

@@ -19,6 +19,7 @@ from kvcore.jetstream.config import StreamConfig, decode_config
 from kvcore.jetstream.consumer_config import ConsumerConfig
 from kvcore.jetstream.dedup import RecentIds
 from kvcore.jetstream.expiry import Expiry
+from kvcore.jetstream.ledger import Ledger
 from kvcore.jetstream.messages import Messages
 from kvcore.jetstream.origins import Positions, origins_of
 from kvcore.jetstream.records import (
@@ -39,7 +40,8 @@ from kvcore.storage.overlay import Records
 
 
 class ConsumerRecord(NamedTuple):
-    """A consumer that the stream knows; its position is the host's business."""
+    """A consumer that the stream knows; how far it has come is in `ledgers`, or the host's
+    business alone."""
 
     config: ConsumerConfig
     created: Nanos
@@ -78,6 +80,7 @@ class StreamState:
         self.config = config
         self.created = created
         self.consumers: dict[str, ConsumerRecord] = {}
+        self.ledgers: dict[str, Ledger] = {}  # of those consumers whose progress the log keeps
         self.last_msg_id = ""
         self._records = records
         self._budget = budget or Budget()

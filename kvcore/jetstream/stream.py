@@ -11,34 +11,39 @@ at apply is the larger of the command's and the last one's: it never goes back.
 
 The parts: `state.py` has what a stream is and how it is read, `publish.py` judges a publish,
 `retention.py` decides what has to go, `dedup.py` and `expiry.py` remember ids and due times,
-`origins.py` knows where copies come from.
+`progress.py` how far consumers have come, `copying.py` takes over what others have.
 
-Left out: removing a message from an interest
-stream once every consumer has seen it (an acknowledgement would have to be a command).
+Left out: counters, batches and schedules.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
-from kvcore.jetstream import conditions, consumer_config, copying, errors, publish, retention
+from kvcore.jetstream import conditions, consumer_config, errors, progress, publish, retention
 from kvcore.jetstream.commands import (
+    Acked,
     Copy,
     CreateConsumer,
     DeleteConsumer,
     DeleteMessage,
     Expire,
+    PauseConsumer,
     Publish,
     Purge,
     StreamCommand,
     UpdateConfig,
 )
 from kvcore.jetstream.config import StreamConfig, decode_config
+from kvcore.jetstream.copying import Copying
 from kvcore.jetstream.errors import ApiError
 from kvcore.jetstream.filters import matcher
 from kvcore.jetstream.gojson import is_unicode, quoted
 from kvcore.jetstream.outcome import (
+    Acknowledged,
     ConsumerCreated,
     ConsumerDeleted,
+    ConsumerPaused,
     Deleted,
     Outcome,
     Purged,
@@ -47,16 +52,15 @@ from kvcore.jetstream.outcome import (
     Updated,
 )
 from kvcore.jetstream.records import encode_stamped
-from kvcore.jetstream.state import Budget, ConsumerRecord, StreamState
+from kvcore.jetstream.state import Budget, ConsumerRecord
 from kvcore.limits import Nanos
-from kvcore.nats import headers as header_blocks
 from kvcore.storage import keys
 from kvcore.storage.overlay import Records
 
 __all__ = ["Budget", "ConsumerRecord", "Stream"]
 
 
-class Stream(StreamState):
+class Stream(Copying):
     """The machine of one stream's group; see the module's text."""
 
     def __init__(
@@ -69,6 +73,8 @@ class Stream(StreamState):
     ) -> None:
         super().__init__(gid, config, created, records, budget)
         self._ack_prefix = f'{{"stream":{quoted(self.config.name)},"seq":'.encode()
+        policies = {name: each.config.ack_policy for name, each in self.consumers.items()}
+        self.ledgers = progress.restore(records, gid, policies)
 
     # -- applying --------------------------------------------------------------------------
 
@@ -94,8 +100,14 @@ class Stream(StreamState):
                 outcome = self._delete_consumer(command)
             case Copy():
                 outcome = self._copy(command)
+            case PauseConsumer():
+                outcome = self._pause_consumer(command)
+            case Acked():
+                outcome = self._follow_acks(command)
             case _:
                 assert_never(command)
+        if self.ledgers and outcome.removed:
+            self._settle(outcome.removed)
         self._budget.used += self._messages.bytes - before
         self._save(index)
         return outcome
@@ -145,43 +157,6 @@ class Stream(StreamState):
         outcome.previous = previous
         return outcome
 
-    def _store(
-        self, subject: str, block: bytes | None, payload: bytes, ttl: int, time: Nanos = 0
-    ) -> tuple[int, list[int]]:
-        """Append a message and enforce the limits: its sequence, and what had to go."""
-        time = time or self._time
-        seq = self._messages.append(subject, block, payload, time)
-        if ttl:
-            self._expiry.add(seq, time, ttl)
-        return seq, self._forget(retention.enforce(self.config, self._messages, subject))
-
-    def _forget(self, removed: list[int]) -> list[int]:
-        if self._expiry:
-            for seq in removed:
-                self._expiry.forget(seq)
-        return removed
-
-    def _raised(self, ttl: int, block: bytes | None) -> tuple[int, bytes | None]:
-        """A time to live below the marker's is raised to it, in the stored header as well.
-
-        Otherwise a marker could outlive the message after it. With one message a subject
-        there is nothing to outlive.
-        """
-        marker_ttl = retention.marker_seconds(self.config)
-        if not 0 < ttl < marker_ttl or self.config.max_msgs_per_subject == 1:
-            return ttl, block
-        assert block is not None
-        name = conditions.TTL.decode()
-        rest = header_blocks.without(block, (name,))
-        return marker_ttl, header_blocks.with_header(rest, name, str(marker_ttl))
-
-    def _roll_up(self, value: bytes, subject: str, seq: int) -> list[int]:
-        """Drop what a rollup replaces: its subject's earlier messages, or all."""
-        if not value:
-            return []
-        filters = (subject,) if value.lower() == b"sub" else ()
-        return self._forget(self._messages.remove_below(filters, seq))
-
     def _skip(self, command: Publish, headers: conditions.Headers, msg_id: str) -> Outcome:
         """Acknowledge a message that no consumer wants: it takes a sequence, and is gone."""
         seq = self._messages.last_seq + 1
@@ -192,16 +167,6 @@ class Stream(StreamState):
         outcome.removed = self._roll_up(headers.get(conditions.ROLLUP, b""), command.subject, seq)
         return outcome
 
-    def _note_id(self, msg_id: str, seq: int) -> None:
-        self.last_msg_id = msg_id
-        if msg_id and self.config.duplicate_window:
-            self._recent.add(msg_id, seq, self._time)
-
-    def _is_wanted(self, subject: str) -> bool:
-        return any(
-            matcher(consumer.config.filters)(subject) for consumer in self.consumers.values()
-        )
-
     def _acked(self, command: Publish, payload: bytes) -> Outcome:
         if self.config.no_ack:
             return Outcome(kind="Publish")
@@ -210,57 +175,6 @@ class Stream(StreamState):
     def _refused_publish(self, command: Publish, error: ApiError) -> Outcome:
         outcome = self._acked(command, error.pub_ack(self.config.name))
         outcome.result = Refused(error)
-        return outcome
-
-    def copy_refusal(self, command: Copy) -> ApiError | None:
-        """Why a copy can't be stored now; its origin has to wait until it can."""
-        config, block = self.config, command.header
-        if config.sealed:
-            return errors.STREAM_SEALED
-        if 0 <= config.max_msg_size < len(block) + len(command.payload):
-            return errors.MESSAGE_TOO_LARGE
-        return retention.refusal(
-            config, self._messages, self._named(command.subject), block or None,
-            command.payload, is_rollup=b"\r\nNats-Rollup:" in block,
-        )  # fmt: skip
-
-    def _copy(self, command: Copy) -> Outcome:
-        """Store another stream's message, if it is the next one to come from there."""
-        outcome = Outcome(kind="Copy")
-        is_mirror = not command.source
-        if not copying.is_next(self, command):
-            return outcome
-        refusal = self.copy_refusal(command)
-        if refusal is not None:
-            outcome.result = Refused(refusal)
-            return outcome
-        headers = conditions.read_headers(command.header)
-        msg_id = "" if is_mirror else conditions.text(headers.get(conditions.MSG_ID, b""))
-        if not is_mirror:
-            self.positions.set(command.source, command.life, command.seq)
-            if msg_id and self._recent.find(msg_id):
-                return outcome
-        self._time = max(self._time, command.stored)
-        time = command.stored if is_mirror else self._time
-        place = command.seq if is_mirror else self.last_seq + 1
-        subject = self._named(command.subject)
-        if self.config.retention == "interest" and not self._is_wanted(subject):
-            self._messages.skip_to(place + 1)
-            self._messages.last_time = time
-            return outcome
-        if place > self.last_seq + 1:
-            self._messages.skip_to(place)
-        ttl, block = 0, command.header or None
-        if self.config.allow_msg_ttl and conditions.TTL in headers:
-            ttl, block = self._raised(conditions.read_ttl(headers[conditions.TTL]) or 0, block)
-        outcome.previous = self._messages.last_for(subject) if self.config.republish else 0
-        outcome.stored, outcome.removed = self._store(subject, block, command.payload, ttl, time)
-        outcome.subject = subject
-        if not is_mirror:
-            self._note_id(msg_id, place)
-        rollup = headers.get(conditions.ROLLUP, b"")
-        if self.config.allow_rollup_hdrs and rollup.lower() in (b"sub", b"all"):
-            outcome.removed += self._roll_up(rollup, subject, place)
         return outcome
 
     def _expire(self) -> Outcome:
@@ -344,35 +258,99 @@ class Stream(StreamState):
         existing = self.consumers.get(command.name)
         admitted = consumer_config.admit(
             command.config_json, command.action, self.config,
-            existing.config if existing else None, len(self.consumers),
+            existing.config if existing else None,
+            [each.config for name, each in self.consumers.items() if name != command.name],
         )  # fmt: skip
         if isinstance(admitted, ApiError):
             return self._result(command, Refused(admitted))
         created = existing.created if existing else self._time
-        self.consumers[command.name] = ConsumerRecord(admitted, created)
-        self._records.put(
-            keys.consumer(self.gid, command.name), encode_stamped(created, admitted.encode())
-        )
+        if existing is None and progress.is_tracked(admitted, self.config):
+            ledger = self.ledgers[command.name] = progress.begun(self, admitted)
+            progress.save(self._records, self.gid, command.name, ledger)
+        self._keep_consumer(command.name, ConsumerRecord(admitted, created))
         created_now = ConsumerCreated(command.name, existing is not None, self.last_seq)
-        return self._result(command, created_now)
+        outcome = self._result(command, created_now)
+        if existing and self.config.retention == "interest":
+            outcome.removed = self._drop_unwanted()
+        return outcome
+
+    def _keep_consumer(self, name: str, record: ConsumerRecord) -> None:
+        self.consumers[name] = record
+        encoded = encode_stamped(record.created, record.config.encode())
+        self._records.put(keys.consumer(self.gid, name), encoded)
+
+    def _pause_consumer(self, command: PauseConsumer) -> Outcome:
+        record = self.consumers.get(command.name)
+        if record is None:
+            return self._result(command, Refused(errors.CONSUMER_NOT_FOUND))
+        config = replace(record.config, pause_until=command.until or None)
+        self._keep_consumer(command.name, record._replace(config=config))
+        return self._result(command, ConsumerPaused(command.name, command.until))
 
     def _delete_consumer(self, command: DeleteConsumer) -> Outcome:
         if self.consumers.pop(command.name, None) is None:
             return self._result(command, Refused(errors.CONSUMER_NOT_FOUND))
+        ledger = self.ledgers.pop(command.name, None)
+        if ledger is not None:
+            progress.erase(self._records, self.gid, command.name, ledger)
         self._records.delete(keys.consumer(self.gid, command.name))
         outcome = self._result(command, ConsumerDeleted(command.name))
         if self.config.retention == "interest":
             outcome.removed = self._drop_unwanted()
         return outcome
 
+    def _follow_acks(self, command: Acked) -> Outcome:
+        """A consumer has come further; drop what nobody needs any more."""
+        outcome = Outcome(
+            result=Acknowledged(tuple(filter(None, command.replies.split(" ")))), kind="Acked"
+        )
+        ledger = self.ledgers.get(command.name)
+        if ledger is None:  # deleted meanwhile
+            return outcome
+        settled = ledger.replay(command.moves, self._messages.__contains__)
+        if self.config.retention != "limits":
+            outcome.removed = self._drop_unneeded(settled)
+        progress.save(self._records, self.gid, command.name, ledger)
+        return outcome
+
+    def _settle(self, removed: Sequence[int]) -> None:
+        """Messages are gone, so nobody has to acknowledge them."""
+        for name, ledger in self.ledgers.items():
+            if not (ledger.pending or ledger.again):
+                continue
+            for seq in removed:
+                ledger.settle(seq)
+            if ledger.touched:
+                progress.save(self._records, self.gid, name, ledger)
+
     def _drop_unwanted(self) -> list[int]:
-        unwanted = [s for s in self._messages.matching(()) if not self._is_wanted(s)]
-        bound = self._messages.last_seq + 1
-        return self._forget(self._messages.remove_below(unwanted, bound) if unwanted else [])
+        """After a change of who is interested."""
+        return self._drop_unneeded(self._messages.sequences())
+
+    def _drop_unneeded(self, seqs: Sequence[int]) -> list[int]:
+        removed = [seq for seq in seqs if seq in self._messages and not self._is_needed(seq)]
+        for seq in removed:
+            self._messages.remove(seq)
+        return self._forget(removed)
+
+    def _is_needed(self, seq: int) -> bool:
+        """Whether a consumer has yet to be done with a message."""
+        subject = self._messages.subject_of(seq)
+        for name, consumer in self.consumers.items():
+            ledger = self.ledgers.get(name)
+            is_done = ledger is not None and not ledger.needs(seq)
+            if not is_done and matcher(consumer.config.filters)(subject):
+                return True
+        return False
 
     def _result(
         self,
-        command: Purge | DeleteMessage | UpdateConfig | CreateConsumer | DeleteConsumer,
+        command: Purge
+        | DeleteMessage
+        | UpdateConfig
+        | CreateConsumer
+        | DeleteConsumer
+        | PauseConsumer,
         result: StreamResult,
     ) -> Outcome:
         return Outcome(command.reply, result=result, kind=type(command).__name__)

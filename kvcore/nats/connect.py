@@ -10,7 +10,7 @@ Field names are compared without regard to case, null is no answer, and a field 
 wrong type spoils the whole object, whether we use the field or not: a client that writes
 `"headers":1` would otherwise believe that it has headers.
 
-Left out: what JWT, nkey and accounts' fields mean; they are read and go unused.
+Left out: what JWT and accounts' fields mean; they are read and go unused.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ _OURS: tuple[str, ...] = (
     "user",
     "pass",
 )
-_OURS += ("auth_token", "name", "lang", "version")
+_OURS += ("auth_token", "nkey", "sig", "name", "lang", "version")
 _INT64 = 1 << 63
 
 
@@ -58,6 +58,8 @@ class ConnectOptions:
     user: str = ""
     password: str = field(default="", repr=False)
     auth_token: str = field(default="", repr=False)
+    nkey: str = ""  # a public key, and
+    sig: str = field(default="", repr=False)  # the greeting's nonce signed with it
     name: str = ""
     lang: str = ""
     version: str = ""

@@ -17,6 +17,8 @@ OK = b"+OK\r\n"
 PING = b"PING\r\n"
 PONG = b"PONG\r\n"
 
+_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
+
 
 def info(fields: Mapping[str, object]) -> bytes:
     """`INFO {json}`; real servers write a space before the line's end, and so do we."""
@@ -26,6 +28,22 @@ def info(fields: Mapping[str, object]) -> bytes:
 def err(text: str) -> bytes:
     """`-ERR 'text'`; clients compare the text."""
     return f"-ERR '{text}'\r\n".encode("utf-8", "surrogateescape")
+
+
+def quoted(text: str) -> str:
+    """The text in double quotes, as `-ERR` shows a subject; what can't be shown is `\\x1f`."""
+    out = ['"']
+    for char in text:
+        code = ord(char)
+        if char in '"\\':
+            out.append("\\" + char)
+        elif 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8
+            out.append(f"\\x{code - 0xDC00:02x}")
+        elif code < 0x20 or code == 0x7F:
+            out.append(_ESCAPES.get(char) or f"\\x{code:02x}")
+        else:
+            out.append(char)
+    return "".join(out) + '"'
 
 
 def delivery(subject: str, reply: str, header: bytes | None, payload: bytes) -> tuple[bytes, bytes]:

@@ -18,22 +18,31 @@ say has put itself on the list that it was given, so that a turn touches only th
 
 A peer that breaks a rule for which the connection ends raises `ProtocolError`.
 
-Left out: time (pings are counted here and sent by `node/keepalive.py`), permissions.
+Left out: time (pings are counted here and sent by `node/keepalive.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 
+from kvcore.limits import Nanos
 from kvcore.nats import replies
-from kvcore.nats.auth import Gate
+from kvcore.nats.auth import Gate, Identity
 from kvcore.nats.connect import ConnectOptions, amended
-from kvcore.nats.ops import Sub, Unsub
+from kvcore.nats.ops import Pub, Sub, Unsub
+from kvcore.nats.permissions import Rights
 from kvcore.nats.subject import is_well_formed
 
 AUTHORIZATION_VIOLATION = "Authorization Violation"
 INVALID_PROTOCOL = "invalid client protocol"
 NEEDS_HEADERS = "no responders requires headers support"
 INVALID_SUBJECT = "Invalid Subject"
+
+# Subjects that servers keep for what they say to each other, and to which nobody may have
+# answers sent: they speak for consumers and for other servers.
+_RESERVED = ("$NRG.", "_GR_.", "$GR.")
+_RESERVED_REPLIES = ("_R_.", "$JS.ACK.", "_GR_.", "$GR.")
+_RESERVED_QUEUE = "_sys_"
+_VIOLATION = "Permissions Violation for"
 
 
 class State(Enum):
@@ -80,7 +89,7 @@ class ProtocolError(Exception):
 class Subscription:
     """A client's subscription: where it listens, and how much it still wants."""
 
-    __slots__ = ("delivered", "max", "queue", "session", "sid", "subject", "wire_sid")
+    __slots__ = ("delivered", "filter", "max", "queue", "session", "sid", "subject", "wire_sid")
 
     def __init__(self, session: "Session", op: Sub) -> None:
         self.session = session
@@ -90,6 +99,7 @@ class Subscription:
         self.wire_sid = op.sid.encode("utf-8", "surrogateescape")
         self.delivered = 0  # messages since SUB
         self.max = 0  # the subscription ends when `delivered` reaches it; 0 is no end
+        self.filter: Rights | None = None  # judges each message, where some are denied
 
     def __repr__(self) -> str:
         return f"Subscription({self.subject!r}, {self.queue!r}, sid={self.sid})"
@@ -99,26 +109,42 @@ class Session:
     """The state of one connection, and what it has yet to be told."""
 
     __slots__ = (
+        "clock",
         "conn",
         "dirty",
         "gate",
         "in_bytes",
         "in_msgs",
+        "nonce",
         "options",
         "out",
         "out_bytes",
         "out_msgs",
         "pending_bytes",
         "pings_out",
+        "rights",
         "state",
         "subscriptions",
+        "user",
     )
 
-    def __init__(self, conn: int, gate: Gate, dirty: "list[Session]") -> None:
+    def __init__(
+        self,
+        conn: int,
+        gate: Gate,
+        dirty: "list[Session]",
+        clock: Callable[[], Nanos] = int,
+        nonce: bytes = b"",
+    ) -> None:
         self.conn = conn
         self.gate = gate
         self.dirty = dirty
-        self.state = State.GUARDED if gate.is_closed else State.GREETED
+        self.clock = clock  # for what a user may do for some time only
+        self.nonce = nonce  # to be signed by an nkey's owner
+        self.user = ""
+        self.rights: Rights | None = None  # None: may do everything
+        self.state = State.GUARDED if gate.newcomer is None else State.GREETED
+        self._become(gate.newcomer or Identity())
         self.options = ConnectOptions()
         self.subscriptions: dict[str, Subscription] = {}
         self.out: list[bytes] = []
@@ -150,9 +176,11 @@ class Session:
             self.options = amended(self.options, raw)
         except ValueError as error:
             raise ProtocolError("") from error
-        if not self.gate.admits(self.options):
+        identity = self.gate.admits(self.options, self.nonce)
+        if identity is None:
             raise ProtocolError(AUTHORIZATION_VIOLATION)
         self._move(Step.CONNECT)
+        self._become(identity)
         if self.options.protocol not in (0, 1):
             raise ProtocolError(INVALID_PROTOCOL)
         if self.options.no_responders and not self.options.headers:
@@ -171,14 +199,43 @@ class Session:
         """Whether the client understands an INFO now."""
         return self.state is State.READY and self.options.protocol >= 1
 
+    def may_publish(self, op: Pub) -> bool:
+        """Whether a PUB is permitted; if not, the client is told."""
+        rights = self.rights
+        if op.subject.startswith(_RESERVED) or (
+            rights is not None and not rights.may_publish(op.subject)
+        ):
+            return self.deny_publish(op.subject)
+        return not op.reply.startswith(_RESERVED_REPLIES) or self.deny_reply(op.reply)
+
+    def deny_publish(self, subject: str) -> bool:
+        """Tells the client that it may not publish there, nor have the server do it."""
+        self.say(replies.err(f"{_VIOLATION} Publish to {replies.quoted(subject)}"))
+        return False
+
+    def deny_reply(self, reply: str) -> bool:
+        """Tells the client that it may not be answered there."""
+        self.say(replies.err(f"{_VIOLATION} Publish with Reply of {replies.quoted(reply)}"))
+        return False
+
     def subscribe(self, op: Sub) -> Subscription | None:
-        """SUB; None if the subject is refused or the sid is taken, which is no error."""
+        """SUB; None if it is not permitted, badly put, or the sid is taken (no error)."""
         new = None
+        rights = self.rights
+        if op.queue == _RESERVED_QUEUE or (
+            rights is not None and not rights.may_subscribe(op.subject, op.queue)
+        ):
+            using = f" using queue {replies.quoted(op.queue)}" if op.queue else ""
+            text = f"{_VIOLATION} Subscription to {replies.quoted(op.subject)}{using}"
+            self.say(replies.err(text))
+            return None
         if op.sid not in self.subscriptions:
             if not is_well_formed(op.subject):
                 self.say(replies.err(INVALID_SUBJECT))
                 return None
             new = self.subscriptions[op.sid] = Subscription(self, op)
+            if rights is not None and rights.needs_filter(op.subject, op.queue):
+                new.filter = rights
         self.acknowledge()
         return new
 
@@ -201,6 +258,11 @@ class Session:
     def end(self) -> None:
         """Nothing is read from it any more."""
         self._move(Step.END)
+
+    def _become(self, identity: Identity) -> None:
+        granted = identity.permissions
+        self.user = identity.name
+        self.rights = None if granted is None else Rights(granted, self.clock)
 
     def _move(self, step: Step) -> None:
         assert (self.state, step) in TRANSITIONS, f"{step} in {self.state}"

@@ -16,7 +16,7 @@ a subject must refuse it: `Message.subject` says what was published.
 A publish that nobody takes is not an error, but a request would wait in vain: to a client
 that asked for it (`no_responders`), the reply subject gets a status of 503 at once.
 
-Left out: a bound on subscriptions per client; TLS, accounts, permissions.
+Left out: a bound on subscriptions per client; accounts.
 """
 
 from collections.abc import Callable
@@ -37,9 +37,10 @@ from kvcore.nats.session import (
     Subscription,
 )
 from kvcore.nats.subject import has_wildcard, is_well_formed
-from kvcore.node.clients import ACCOUNT, Client, Stats, Traffic, gate_of, info_fields
+from kvcore.node.clients import ACCOUNT, Client, Stats, Traffic, gate_of, info_fields, new_nonce
 from kvcore.node.config import NodeConfig
 from kvcore.node.keepalive import Due, Keepalive
+from kvcore.node.permits import is_permitted
 from kvcore.node.routing import Handler, InternalSubscription, Message, Router
 from kvcore.trace import Field, Sink, Trace
 
@@ -62,6 +63,7 @@ class Broker:
         self._config = config
         self._now = now
         self._trace = trace
+        self._rng = rng
         self._gate = gate_of(config)
         self._info = info_fields(config)
         self._router = Router(rng, self._spent, self._overrun)
@@ -81,7 +83,8 @@ class Broker:
         """A connection was accepted: greet it, or turn it away if there are too many."""
         assert conn not in self.clients, "a connection's number is never used again"
         self._now = now
-        session = Session(conn, self._gate, self._dirty)
+        nonce = new_nonce(self._config, self._rng)
+        session = Session(conn, self._gate, self._dirty, lambda: self._now, nonce)
         parser = Parser(self._config.max_payload, self._config.max_control_line)
         client = Client(session, parser, host, port, now)
         is_full = len(self.clients) >= self._config.max_connections
@@ -277,6 +280,8 @@ class Broker:
         if options.pedantic:
             self._judge_subject(client, op.subject)
             client.warned = False
+        if not is_permitted(session, op, self._router.is_served):
+            return
         if options.verbose:
             session.say(replies.OK)
         taken = self._router.route(op.subject, message, session)
@@ -352,7 +357,9 @@ class Broker:
             self.on_interest(sub.subject)
 
     def _say_info(self, client: Client, *, connect_info: bool = False) -> None:
-        about = {"client_id": client.conn, "client_ip": client.host}
+        about: dict[str, object] = {"client_id": client.conn, "client_ip": client.host}
+        if client.session.nonce:
+            about["nonce"] = client.session.nonce.decode()
         more = {"connect_info": True, "remote_account": ACCOUNT} if connect_info else {}
         client.session.say(replies.info({**self._info, **about, **more}))
 

@@ -7,11 +7,14 @@ in the session; those of a connection that has ended go into the server's sum.
 Left out: addresses of other servers, and round-trip times.
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from random import Random
 
+from kvcore import limits
 from kvcore.limits import Nanos
-from kvcore.nats.auth import Gate
+from kvcore.nats.auth import Gate, Identity, Known
 from kvcore.nats.parser import Parser
 from kvcore.nats.session import Session, State
 from kvcore.node.config import NodeConfig
@@ -82,8 +85,26 @@ class Traffic:
 
 def gate_of(config: NodeConfig) -> Gate:
     """The server's secrets in the form that the wire judges them by."""
-    users = {user.name: user.password for user in config.users}
-    return Gate(users, config.token, config.check_secret)
+    users = {
+        user.name: Known(Identity(user.name, user.permissions), user.password)
+        for user in config.users
+    }
+    nkeys = {user.public: Known(Identity(user.public, user.permissions)) for user in config.nkeys}
+    return Gate(
+        users,
+        config.token,
+        config.check_secret,
+        nkeys,
+        config.check_signature,
+        config.no_auth_user,
+    )
+
+
+def new_nonce(config: NodeConfig, rng: Random) -> bytes:
+    """What the owners of nkeys are asked to sign; nothing where there are none."""
+    if not config.nkeys:
+        return b""
+    return base64.urlsafe_b64encode(rng.randbytes(limits.NONCE_BYTES)).rstrip(b"=")
 
 
 def info_fields(config: NodeConfig) -> Mapping[str, object]:
@@ -100,6 +121,10 @@ def info_fields(config: NodeConfig) -> Mapping[str, object]:
     }
     if config.auth_required:
         fields["auth_required"] = True
+    if config.tls_required:
+        fields["tls_required"] = True
+    if config.tls_verify:
+        fields["tls_verify"] = True
     fields["max_payload"] = config.max_payload
     if config.jetstream:
         fields["jetstream"] = True

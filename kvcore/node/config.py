@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 
 from kvcore import limits
 from kvcore.limits import Nanos
+from kvcore.nats.auth import no_signature
+from kvcore.nats.permissions import Permissions
 
 
 def equal_secrets(given: str, expected: str) -> bool:
     """Whether two secrets are equal, in time that depends on their lengths alone."""
-    a, b = given.encode(), expected.encode()
+    a, b = (text.encode("utf-8", "surrogatepass") for text in (given, expected))
     difference = len(a) ^ len(b)
     for x, y in zip(a, b, strict=False):
         difference |= x ^ y
@@ -25,10 +27,19 @@ def equal_secrets(given: str, expected: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A name and its password."""
+    """A name and its password; without permissions it may do everything."""
 
     name: str
     password: str = field(repr=False)
+    permissions: Permissions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NkeyUser:
+    """A user who proves to own a key."""
+
+    public: str  # "U…", 56 characters
+    permissions: Permissions | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,11 @@ class NodeConfig:
     users: tuple[User, ...] = ()
     token: str = field(default="", repr=False)
     check_secret: Callable[[str, str], bool] = field(default=equal_secrets, repr=False)
+    nkeys: tuple[NkeyUser, ...] = ()
+    check_signature: Callable[[str, bytes, str], bool] = field(default=no_signature, repr=False)
+    no_auth_user: str = ""  # whom those without a secret are taken for
+    tls_required: bool = False  # what INFO says of the driver's TLS
+    tls_verify: bool = False
     jetstream: bool = True
     max_memory: int = -1  # bytes of memory streams; -1 is no bound
     max_storage: int = -1  # bytes of file streams
@@ -60,4 +76,4 @@ class NodeConfig:
     @property
     def auth_required(self) -> bool:
         """Whether a client must name itself before anything else."""
-        return bool(self.users or self.token)
+        return bool(self.users or self.nkeys or self.token) and not self.no_auth_user

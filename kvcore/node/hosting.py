@@ -24,13 +24,22 @@ from kvcore.jetstream.commands import (
     UpdateConfig,
 )
 from kvcore.jetstream.consumers import Consumers
-from kvcore.jetstream.outcome import MetaOutcome, Outcome, StreamAssignment
+from kvcore.jetstream.outcome import (
+    Acknowledged,
+    ConsumerCreated,
+    ConsumerDeleted,
+    MetaOutcome,
+    Outcome,
+    StreamAssignment,
+)
 from kvcore.jetstream.republish import copy_of
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.node.broker import Broker, Handler, InternalSubscription, Message
 from kvcore.node.groups import Group
 from kvcore.node.wakeups import Clock
+
+_NEXT = "$JS.API.CONSUMER.MSG.NEXT."
 
 StreamGroup: TypeAlias = Group[StreamCommand, Outcome]
 
@@ -55,6 +64,7 @@ class Host:
         self._clock = clock
         self._touch = touch
         self._subscriptions: list[InternalSubscription] = []
+        self._of_consumers: dict[str, list[InternalSubscription]] = {}
         self._expiry_proposed = False
 
     @property
@@ -87,6 +97,24 @@ class Host:
         wanted += [(subject, stand_in) for subject in api.origin_subscriptions(self.stream)]
         wanted.append((f"$JS.FC.{self.name}.>", self._on_flow_reply))
         self._subscriptions = [self._broker.subscribe(*pair) for pair in wanted]
+        for name in self.stream.ledgers:
+            self._subscribe_consumer(name)
+
+    def _subscribe_consumer(self, name: str) -> None:
+        """Hear acknowledgements and pull requests, of the consumers that know of any."""
+        consumer = self.consumers.get(name)
+        if consumer is None or name not in self.stream.ledgers or name in self._of_consumers:
+            return
+        wanted: list[tuple[str, Handler]] = [
+            (f"{_NEXT}{self.name}.{name}", self._on_pull),
+        ]
+        if consumer.config.acks:
+            wanted.append((f"$JS.ACK.{self.name}.{name}.>", self._on_ack))
+        self._of_consumers[name] = [self._broker.subscribe(*pair) for pair in wanted]
+
+    def _unsubscribe_consumer(self, name: str) -> None:
+        for subscription in self._of_consumers.pop(name, ()):
+            self._broker.unsubscribe(subscription)
 
     def _stand_in(self, api: Api, on_request: Handler) -> Handler:
         """A mirror answers for its origin only where the origin doesn't."""
@@ -102,6 +130,14 @@ class Host:
         for subscription in self._subscriptions:
             self._broker.unsubscribe(subscription)
         self._subscriptions = []
+        for name in list(self._of_consumers):
+            self._unsubscribe_consumer(name)
+
+    def dismiss(self) -> None:
+        """The stream is deleted: nobody answers any more, and those who wait are told."""
+        self.unsubscribe()
+        for each in self.consumers.dismiss():
+            self._broker.deliver(*each)
 
     # -- what arrives ----------------------------------------------------------------------
 
@@ -129,11 +165,32 @@ class Host:
         self.consumers.on_flow_reply(message.subject, self._clock.now)
         self._touch(self)
 
+    def _on_ack(self, message: Message) -> None:
+        self.consumers.on_acknowledgement(
+            message.subject, message.reply, message.payload, self._clock.now
+        )
+        self._touch(self)
+
+    def _on_pull(self, message: Message) -> None:
+        name = message.subject.rpartition(".")[2]
+        self.consumers.on_pull(name, message.reply, message.payload, self._clock.now)
+        self._touch(self)
+
     # -- what was decided ------------------------------------------------------------------
 
     def follow(self, outcome: Outcome) -> None:
         """Let the consumers see what one command did. Outcomes come in the log's order."""
         self.consumers.follow(outcome, self._clock.now)
+        match outcome.result:
+            case Acknowledged(replies):
+                for reply in replies:
+                    self._broker.publish(reply, "", None, b"")
+            case ConsumerCreated(name=name) if self.is_leading:
+                self._subscribe_consumer(name)
+            case ConsumerDeleted(name=name):
+                self._unsubscribe_consumer(name)
+            case _:
+                pass
         copy = copy_of(self.stream, outcome)
         if copy is not None:
             self._broker.publish(copy.to, "", copy.header, copy.payload)
@@ -150,6 +207,8 @@ class Host:
             now, self._broker.has_client
         ):
             self._broker.deliver(to, subject, reply, header, payload)
+        for command in self.consumers.progress():
+            self.propose(command)
         for name in self.consumers.abandoned():
             self.propose(DeleteConsumer(name, "", now))
         due = self.stream.next_expiry()

@@ -318,8 +318,8 @@ class Node:
                 host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
             case StreamDeleted(assignment):
                 host = self._hosts.remove(assignment.config.name)
-                host.unsubscribe()
                 self._following.forget(host)
+                host.dismiss()
                 host.stream.release()
                 host.group.destroy()
                 self._wakeups.set(host, None)

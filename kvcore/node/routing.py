@@ -107,11 +107,11 @@ class Router:
         for sub in match.plain:
             if clients_only and isinstance(sub, InternalSubscription):
                 continue
-            count += self._give(sub, message, source)
+            count += self._give(sub, to, message, source)
         for members in match.queues:
             first = self._rng.randrange(len(members)) if len(members) > 1 else 0
             for at in range(len(members)):
-                if self._give(members[(first + at) % len(members)], message, source):
+                if self._give(members[(first + at) % len(members)], to, message, source):
                     count += 1
                     break
         return count
@@ -120,6 +120,11 @@ class Router:
         """Whether a client wants this subject; the server's own are never in a queue."""
         match = self.interest.match(subject)
         return bool(match.queues) or any(isinstance(sub, Subscription) for sub in match.plain)
+
+    def is_served(self, subject: str) -> bool:
+        """Whether the server's own subscribers want it: a stream, the API."""
+        plain = self.interest.match(subject).plain
+        return any(isinstance(sub, InternalSubscription) for sub in plain)
 
     def own_taker(self, session: Session, subject: str) -> Subscription | None:
         """A plain subscription of this session for this subject, the literal one first."""
@@ -142,7 +147,7 @@ class Router:
         if session.pending_bytes > limits.PENDING_OUTPUT_BYTES:
             self._on_slow(session)
 
-    def _give(self, sub: Taker, message: Message, source: Session | None) -> bool:
+    def _give(self, sub: Taker, to: str, message: Message, source: Session | None) -> bool:
         if isinstance(sub, InternalSubscription):
             if sub.is_over:
                 return False
@@ -153,9 +158,13 @@ class Router:
             return False
         if sub.max and sub.delivered >= sub.max:
             return False
+        if sub.filter is not None and not sub.filter.may_hear(to, sub.queue):
+            return False
         sub.delivered += 1
         session.out_msgs += 1
         session.out_bytes += message.size
+        if session.rights is not None:
+            session.rights.heard(message.reply)
         self.send(sub, message)
         if sub.delivered == sub.max and sub.sid in session.subscriptions:
             self._on_spent(sub)

@@ -139,6 +139,15 @@ class Driver:
         self._take(ClientConnected(conn, str(peer[0]), int(peer[1])))
         return conn
 
+    def secured(self, conn: int, transport: asyncio.Transport) -> bool:
+        """The client speaks TLS from now on; False if it was closed in the meantime."""
+        if conn not in self._transports:
+            return False
+        self._transports[conn] = transport
+        if self._paused:
+            transport.pause_reading()
+        return True
+
     def data(self, conn: int, data: bytes) -> None:
         """Bytes from a client."""
         self._unsynced_bytes += len(data)

@@ -51,6 +51,9 @@ FLAGS: tuple[Flag, ...] = (
         ("user", "user", "user that clients must name"),
         ("pass", "password", "that user's password"),
         ("auth", "token", "token that clients must show"),
+        ("tlscert", "tls_cert", "certificate of this server, a PEM file"),
+        ("tlskey", "tls_key", "its private key"),
+        ("tlscacert", "tls_ca", "who signs the certificates of clients"),
         ("l log", "log_file", "write the log to this file"),
         ("P pid", "pid_file", "write the process id to this file"),
         ("ports_file_dir", "ports_dir", "write <name>_<pid>.ports to this directory"),
@@ -70,6 +73,8 @@ FLAGS: tuple[Flag, ...] = (
         "switch",
         ("js jetstream", "jetstream", "JetStream, which is on unless told otherwise"),
         ("no-jetstream", "no_jetstream", "serve core NATS alone"),
+        ("tls", "tls", "speak TLS (needs --tlscert and --tlskey)"),
+        ("tlsverify", "tls_verify", "clients must show a certificate"),
         ("D debug", "debug", "log what the server does"),
         ("V trace", "trace", "as -D, and each record of the trace"),
         ("DV", "debug_trace", "-D and -V"),
@@ -84,11 +89,6 @@ FLAGS: tuple[Flag, ...] = (
     ),
     *_rows(
         "later",
-        ("tls", "TLS", "switch"),
-        ("tlsverify", "TLS", "switch"),
-        ("tlscert", "TLS", "value"),
-        ("tlskey", "TLS", "value"),
-        ("tlscacert", "TLS", "value"),
         ("cluster", "clustering", "value"),
         ("cluster_listen", "clustering", "value"),
         ("cluster_name", "clustering", "value"),
@@ -135,17 +135,22 @@ def parse(argv: Sequence[str]) -> dict[str, Value]:
         if flag is None:
             raise FlagError(f"unknown flag {word.split('=')[0]}: `kvcore serve --help` lists them")
         if flag.kind == "later":
-            raise FlagError(f"{flag.setting} comes later: this kvcore can't honour --{name}")
+            raise FlagError(f"{flag.setting} comes later: this kvcore can't honour {_dashed(name)}")
         if flag.kind == "switch":
             given[flag.setting] = _switch(name, value) if equals else True
             continue
         if not equals:
             if at == len(words):
-                raise FlagError(f"flag --{name} needs a value")
+                raise FlagError(f"flag {_dashed(name)} needs a value")
             value = words[at]
             at += 1
         _fill(given, flag, name, value)
     return given
+
+
+def _dashed(name: str) -> str:
+    """A flag as people write it; either number of dashes is taken."""
+    return f"-{name}" if len(name) <= 2 else f"--{name}"
 
 
 def _switch(name: str, value: str) -> bool:
@@ -153,7 +158,7 @@ def _switch(name: str, value: str) -> bool:
         return True
     if value in _FALSE:
         return False
-    raise FlagError(f"flag --{name} is true or false, not {value!r}")
+    raise FlagError(f"flag {_dashed(name)} is true or false, not {value!r}")
 
 
 def _fill(given: dict[str, Value], flag: Flag, name: str, value: str) -> None:
@@ -164,12 +169,12 @@ def _fill(given: dict[str, Value], flag: Flag, name: str, value: str) -> None:
         try:
             given[flag.setting] = int(value)
         except ValueError:
-            raise FlagError(f"flag --{name} is a number, not {value!r}") from None
+            raise FlagError(f"flag {_dashed(name)} is a number, not {value!r}") from None
     elif flag.kind == "duration":
         try:
             given[flag.setting] = parse_duration(value)
         except ValueError as error:
-            raise FlagError(f"flag --{name}: {error}") from None
+            raise FlagError(f"flag {_dashed(name)}: {error}") from None
     else:
         given[flag.setting] = value
 
@@ -180,10 +185,10 @@ def usage() -> str:
     for flag in FLAGS:
         if flag.kind == "later" or flag.setting == "parent_fd":
             continue
-        names = ", ".join(f"{'-' if len(name) <= 2 else '--'}{name}" for name in flag.names)
+        names = ", ".join(map(_dashed, flag.names))
         takes = (
             "" if flag.kind == "switch" else f" <{flag.kind if flag.kind != 'ignored' else 'port'}>"
         )
         lines.append(f"  {names + takes:<34} {flag.help}")
-    lines += ["", "TLS and clustering come later."]
+    lines += ["", "Clustering comes later."]
     return "\n".join(lines) + "\n"

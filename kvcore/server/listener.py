@@ -6,10 +6,11 @@ and so that `-p -1` knows its port before the server introduces itself.
 A connection is an `asyncio.Protocol`, not a pair of streams: bytes arrive in a callback and
 go straight to the driver, which is several times faster than a task that awaits a reader.
 
-Left out: TLS and websockets, which come later.
+Left out: TLS, which `tls.py` puts between the two, and websockets.
 """
 
 import asyncio
+import errno
 import socket
 from pathlib import Path
 from typing import cast
@@ -29,13 +30,25 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, max(port, 0)), family=family, backlog=BACKLOG_COUNT)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ListenError(f"can't listen on {shown(host, port)}: {reason.lower()}") from error
+        raise ListenError(f"can't listen on {shown(host, port)}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    """Why, without the address that the standard library adds, and what to do about it."""
+    if error.errno == errno.EADDRINUSE:
+        return "address already in use; stop what listens there, or choose another port with -p"
+    if error.errno == errno.EACCES:
+        return "permission denied; ports below 1024 are the system's, choose another with -p"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address; choose another with -a"
+    reason = (error.strerror or str(error)).lower()
+    return f"{reason}; choose another address with -a"
 
 
 def shown(host: str, port: int) -> str:
-    """`host:port` as it is written in a URL."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    """`host:port` as it is written in a URL, without a port that isn't chosen yet."""
+    address = f"[{host}]" if ":" in host else host
+    return address if port < 0 else f"{address}:{port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -15,12 +15,12 @@ import asyncio
 import base64
 import dataclasses
 import gc
-import hmac
 import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 
@@ -42,7 +42,9 @@ from kvcore.server.listener import (
 from kvcore.server.log import Log
 from kvcore.server.process import ProcessError
 from kvcore.server.record import RunRecorder
+from kvcore.server.secrets import Secrets, SecretsError, check_signature, require_libraries
 from kvcore.server.settings import Settings, SettingsError, read
+from kvcore.server.tls import Door, TlsError, make_context
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage, StorageError
 from kvcore.storage.files import OsFileSystem
@@ -66,10 +68,15 @@ def serve(argv: Sequence[str], name: str = "kvcore") -> int:
             process.send_signal(str(order))
             return 0
         settings = read(given, name, os.environ)
-    except (flags.FlagError, SettingsError, ProcessError) as error:
+        require_libraries(settings.users, settings.nkeys)
+        if settings.tls is not None:
+            make_context(settings.tls)
+    except (flags.FlagError, SettingsError, ProcessError, SecretsError, TlsError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 1
     if settings.check_only:
+        for warning in settings.warnings:
+            sys.stderr.write(f"{name}: {warning}\n")
         sys.stderr.write(f"{name}: configuration is valid\n")
         return 0
     try:
@@ -90,6 +97,15 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+@contextmanager
+def _named(what: str, where: str) -> Iterator[None]:
+    """Say what couldn't be written, and where; raises `ProcessError`."""
+    try:
+        yield
+    except OSError as error:
+        raise ProcessError(f"can't write {what} to {where}: {error.strerror}") from error
+
+
 class Server:
     """One server process: `run` starts it, serves, and ends it."""
 
@@ -106,6 +122,7 @@ class Server:
         self._stores: dict[str, Storage] = {}
         self._recorder: RunRecorder | None = None
         self._driver: Driver | None = None
+        self._door: Door | None = None
 
     def run(self) -> int:
         """Serve; the exit code."""
@@ -114,7 +131,7 @@ class Server:
             self._loop.run_until_complete(self._serve())
         except asyncio.CancelledError:
             pass  # the store failed before the first turn was over; that was said already
-        except (ListenError, StorageError, ProcessError, OSError) as error:
+        except (ListenError, StorageError, ProcessError, TlsError, OSError) as error:
             self._fail(str(error))
         finally:
             for path in self._files:
@@ -168,7 +185,10 @@ class Server:
         return NodeConfig(
             server_id=server_id,
             version=NATS_VERSION,
-            check_secret=lambda given, kept: hmac.compare_digest(given.encode(), kept.encode()),
+            check_secret=Secrets().check_secret,
+            check_signature=check_signature,
+            tls_required=settings.tls is not None,
+            tls_verify=settings.tls is not None and settings.tls.verify,
             **values,
         )
 
@@ -226,18 +246,23 @@ class Server:
         if self._settings.parent_fd >= 0:
             process.follow_parent(self._loop, self._settings.parent_fd, self._parent_gone)
         await driver.settled()
-        return await self._loop.create_server(lambda: Connection(driver), sock=listener)
+        if self._settings.tls is None:
+            return await self._loop.create_server(lambda: Connection(driver), sock=listener)
+        self._door = Door(driver, self._settings.tls, self._log.warn)
+        self._log.info("TLS required for client connections")
+        return await self._door.open(listener)
 
     def _write_files(self, config: NodeConfig) -> None:
         pid = os.getpid()
         if self._settings.ports_dir:
             directory = self._settings.ports_dir
-            self._files.append(
-                write_ports_file(directory, "nats-server", pid, config.host, config.port)
-            )
+            with _named("the ports file", directory):
+                path = write_ports_file(directory, "nats-server", pid, config.host, config.port)
+            self._files.append(path)
         if self._settings.pid_file:
             path = Path(self._settings.pid_file)
-            path.write_text(f"{pid}", encoding="ascii")
+            with _named("the process id", str(path)):
+                path.write_text(f"{pid}", encoding="ascii")
             self._files.append(path)
 
     def _watch_signals(self, driver: Driver) -> None:
@@ -277,6 +302,8 @@ class Server:
         assert self._listening is not None
         assert self._driver is not None
         self._listening.close()
+        if self._door is not None:
+            self._door.close()
         self._driver.finish()
         await self._goodbye(self._driver)
         if self._exit_code == 0:

@@ -27,7 +27,8 @@ from random import Random
 from typing import assert_never
 
 from kvcore.limits import Nanos
-from kvcore.node.config import NodeConfig, User
+from kvcore.nats.permissions import Permissions, Responses, Rule
+from kvcore.node.config import NkeyUser, NodeConfig, User
 from kvcore.node.io import (
     ClientClosed,
     ClientConnected,
@@ -40,6 +41,7 @@ from kvcore.node.io import (
     TimerFired,
 )
 from kvcore.server.driver import Core
+from kvcore.server.secrets import Secrets, check_signature
 from kvcore.storage.base import Storage
 from kvcore.storage.memory import MemoryStorage
 
@@ -76,7 +78,7 @@ class RunRecorder:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._out = os.fdopen(descriptor, "w", encoding="utf-8")
         said = dataclasses.asdict(config)
-        del said["check_secret"]
+        del said["check_secret"], said["check_signature"]
         self._line({"kvcore": FORMAT, "seed": seed, "now": now, "config": said})
 
     def event(self, event: Event, now: Nanos) -> None:
@@ -129,15 +131,32 @@ def replay(path: str | Path, make_core: MakeCore) -> str:
 
 
 def _config(said: dict[str, object]) -> NodeConfig:
-    users, tags = said.pop("users"), said.pop("tags")
+    users, nkeys, tags = (said.pop(key, []) for key in ("users", "nkeys", "tags"))
     assert isinstance(users, list)
+    assert isinstance(nkeys, list)
     assert isinstance(tags, list)
+    for user in (*users, *nkeys):
+        user["permissions"] = _permissions(user["permissions"])
     return dataclasses.replace(
         NodeConfig(server_name="", server_id=""),
-        users=tuple(User(user["name"], user["password"]) for user in users),
+        users=tuple(User(**user) for user in users),
+        nkeys=tuple(NkeyUser(**user) for user in nkeys),
         tags=tuple(tags),
+        check_secret=Secrets().check_secret,
+        check_signature=check_signature,
         **said,  # type: ignore[arg-type]
     )
+
+
+def _permissions(said: dict[str, dict[str, list[str]]] | None) -> Permissions | None:
+    if said is None:
+        return None
+    rules = []
+    for each in (said["publish"], said["subscribe"]):
+        allow = None if each["allow"] is None else tuple(each["allow"])
+        rules.append(Rule(allow, tuple(each["deny"])))
+    responses = Responses(**said["responses"]) if said["responses"] else None  # type: ignore[arg-type]
+    return Permissions(rules[0], rules[1], responses)
 
 
 def _encode(event: Event, now: Nanos) -> list[str | int]:

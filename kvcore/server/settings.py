@@ -3,7 +3,7 @@
 nats-server's rule holds: a flag wins over the file. Everything is checked before anything
 is opened, so a mistake costs one sentence and leaves no directory behind. What kvcore does
 not have is never passed over in silence when it would make a server less safe than its
-configuration says (TLS, permissions, accounts): that is refused. The rest (HTTP monitoring,
+configuration says (accounts, parts of TLS): that is refused. The rest (HTTP monitoring,
 leaf nodes, websockets) is ignored with a warning.
 
 Two defaults differ from nats-server's, on purpose: the address is 127.0.0.1, and an ack
@@ -14,16 +14,31 @@ Left out: everything about how the settings are carried out.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
 from kvcore import limits
-from kvcore.limits import SECOND_NS, Nanos
-from kvcore.node.config import User
+from kvcore.limits import Nanos
+from kvcore.node.config import NkeyUser, User
 from kvcore.server import conf, flags
+from kvcore.server.access import ACCESS, TlsSettings
 from kvcore.server.conf import ConfError, Entry
+from kvcore.server.readers import (
+    Keys,
+    Reader,
+    as_duration,
+    as_list,
+    as_switch,
+    as_text,
+    duration,
+    ignored,
+    later,
+    number,
+    switch,
+    text,
+)
 
 Sync: TypeAlias = Literal["always", "interval", "never"]
 DEFAULT_STORE = "./kvcore-data"
@@ -57,6 +72,9 @@ class Settings:
     lame_duck_duration: Nanos = limits.LAME_DUCK_DURATION_NS
     users: tuple[User, ...] = ()
     token: str = field(default="", repr=False)
+    nkeys: tuple[NkeyUser, ...] = ()
+    no_auth_user: str = ""
+    tls: TlsSettings | None = None
     ports_dir: str = ""
     pid_file: str = ""
     log_file: str = ""
@@ -96,11 +114,26 @@ def _from_flags(given: dict[str, flags.Value], found: dict[str, object]) -> None
         raise SettingsError("--user and --pass go together")
     if "user" in given:
         found["users"] = (User(str(given.pop("user")), str(given.pop("password"))),)
+    _tls_from_flags(given, found)
     if given.pop("no_jetstream", False):
         given["jetstream"] = False
     if given.pop("debug_trace", False):
         given["debug"] = given["trace"] = True
     found.update(given)
+
+
+def _tls_from_flags(given: dict[str, flags.Value], found: dict[str, object]) -> None:
+    """`--tls=false` switches it off; any other of its flags switches it on."""
+    before = found.get("tls")
+    assert before is None or isinstance(before, TlsSettings)
+    names = {"tls_cert": "cert_file", "tls_key": "key_file", "tls_ca": "ca_file"}
+    names["tls_verify"] = "verify"
+    said = {names[key]: given.pop(key) for key in names if key in given}
+    wanted = given.pop("tls", None)
+    if wanted is False:
+        found["tls"] = None
+    elif wanted or said:
+        found["tls"] = dataclasses.replace(before or TlsSettings(), **said)  # type: ignore[arg-type]
 
 
 def _check(settings: Settings) -> None:
@@ -113,6 +146,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"max_payload is at most {limits.PENDING_OUTPUT_BYTES} bytes")
     if settings.sync_interval <= 0:
         raise SettingsError("the sync interval must be greater than 0")
+    users = [user.name for user in settings.users] + [user.public for user in settings.nkeys]
+    if settings.no_auth_user and settings.no_auth_user not in users:
+        raise SettingsError(f"no_auth_user {settings.no_auth_user} is none of the users")
+    if (tls := settings.tls) is not None and not (tls.cert_file and tls.key_file):
+        raise SettingsError("TLS needs a certificate and its key: --tlscert and --tlskey")
     if any(char.isspace() for char in settings.server_name):
         raise SettingsError("a server name has no white space")
 
@@ -129,100 +167,13 @@ def _from_file(
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise SettingsError(f"can't read configuration file {path}: {reason}") from error
     try:
-        _Keys(found, warnings).block(conf.parse(text, environment), _TOP)
+        Keys(found, warnings).block(conf.parse(text, environment), _TOP)
     except ConfError as error:
         raise SettingsError(f"{path}:{error.line}: {error}") from error
 
 
-class _Keys:
-    """Fills `found` from blocks; each reader in the tables below is given this and an entry."""
-
-    def __init__(self, found: dict[str, object], warnings: list[str]) -> None:
-        self.found = found
-        self.warnings = warnings
-
-    def block(self, block: dict[str, Entry], readers: Mapping[str, "_Reader"]) -> None:
-        for key, entry in block.items():
-            reader = readers.get(key.lower())
-            if reader is not None:
-                reader(self, entry)
-            elif not entry.used:
-                raise ConfError(entry.line, f'unknown field "{key}"')
-
-
-_Reader: TypeAlias = Callable[[_Keys, Entry], None]
-
-
-def _as_text(entry: Entry) -> str:
-    if not isinstance(entry.value, str):
-        raise ConfError(entry.line, "expected a text")
-    return entry.value
-
-
-def _as_number(entry: Entry) -> int:
-    number = conf.size(_as_text(entry))
-    if number is None:
-        raise ConfError(entry.line, "expected a number")
-    return number
-
-
-def _as_switch(entry: Entry) -> bool:
-    found = conf.switch(_as_text(entry))
-    if found is None:
-        raise ConfError(entry.line, "expected true or false")
-    return found
-
-
-def _as_duration(entry: Entry) -> Nanos:
-    """A text such as `2m`, or a plain number of seconds."""
-    text = _as_text(entry)
-    try:
-        if text.replace(".", "", 1).isdecimal():
-            return round(float(text) * SECOND_NS)
-        return flags.parse_duration(text)
-    except ValueError as error:
-        raise ConfError(entry.line, str(error)) from error
-
-
-def _as_block(entry: Entry) -> dict[str, Entry]:
-    if not isinstance(entry.value, dict):
-        raise ConfError(entry.line, "expected a block in braces")
-    return entry.value
-
-
-def _as_list(entry: Entry) -> list[Entry]:
-    return entry.value if isinstance(entry.value, list) else [entry]
-
-
-def _text(setting: str) -> _Reader:
-    return lambda keys, entry: keys.found.update({setting: _as_text(entry)})
-
-
-def _number(setting: str) -> _Reader:
-    return lambda keys, entry: keys.found.update({setting: _as_number(entry)})
-
-
-def _switch(setting: str) -> _Reader:
-    return lambda keys, entry: keys.found.update({setting: _as_switch(entry)})
-
-
-def _duration(setting: str) -> _Reader:
-    return lambda keys, entry: keys.found.update({setting: _as_duration(entry)})
-
-
-def _ignored(what: str) -> _Reader:
-    return lambda keys, entry: keys.warnings.append(f"line {entry.line}: {what} is ignored")
-
-
-def _later(what: str) -> _Reader:
-    def refuse(_keys: _Keys, entry: Entry) -> None:
-        raise ConfError(entry.line, f"{what} comes later: this kvcore can't honour it")
-
-    return refuse
-
-
-def _listen(keys: _Keys, entry: Entry) -> None:
-    host, colon, port = _as_text(entry).rpartition(":")
+def _listen(keys: Keys, entry: Entry) -> None:
+    host, colon, port = as_text(entry).rpartition(":")
     if not port.lstrip("-").isdigit():
         raise ConfError(entry.line, "listen is HOST:PORT or a port")
     keys.found["port"] = int(port)
@@ -230,117 +181,63 @@ def _listen(keys: _Keys, entry: Entry) -> None:
         keys.found["host"] = host.strip("[]")
 
 
-def _tags(keys: _Keys, entry: Entry) -> None:
-    keys.found["tags"] = tuple(_as_text(item) for item in _as_list(entry))
+def _tags(keys: Keys, entry: Entry) -> None:
+    keys.found["tags"] = tuple(as_text(item) for item in as_list(entry))
 
 
-def _authorization(keys: _Keys, entry: Entry) -> None:
-    block = _as_block(entry)
-    keys.block(block, _AUTHORIZATION)
-    if ("user" in block) != ("password" in block or "pass" in block):
-        raise ConfError(entry.line, "user and password go together")
-    if "user" in block:
-        _add_user(keys, block, entry.line)
-
-
-def _users(keys: _Keys, entry: Entry) -> None:
-    for item in _as_list(entry):
-        block = _as_block(item)
-        keys.block(block, _USER)
-        _add_user(keys, block, item.line)
-
-
-def _add_user(keys: _Keys, block: dict[str, Entry], line: int) -> None:
-    password = block.get("password") or block.get("pass")
-    if "user" not in block or password is None:
-        raise ConfError(line, "a user has a user and a password")
-    if _as_text(password).startswith("$2"):
-        raise ConfError(password.line, "bcrypt passwords come later: give the password itself")
-    known = keys.found.get("users", ())
-    assert isinstance(known, tuple)
-    keys.found["users"] = (*known, User(_as_text(block["user"]), _as_text(password)))
-
-
-def _accounts(keys: _Keys, entry: Entry) -> None:
-    """`$SYS` alone: its users may do what any user may, since there is one account."""
-    for name, account in _as_block(entry).items():
-        if name != "$SYS":
-            raise ConfError(account.line, f"account {name}: accounts but $SYS come later")
-        keys.block(_as_block(account), {"users": _users})
-
-
-def _jetstream(keys: _Keys, entry: Entry) -> None:
+def _jetstream(keys: Keys, entry: Entry) -> None:
     if isinstance(entry.value, dict):
         keys.found["jetstream"] = True
         keys.block(entry.value, _JETSTREAM)
     elif entry.value in ("enabled", "enable", "disabled", "disable"):
         keys.found["jetstream"] = str(entry.value).startswith("enable")
     else:
-        keys.found["jetstream"] = _as_switch(entry)
+        keys.found["jetstream"] = as_switch(entry)
 
 
-def _sync_interval(keys: _Keys, entry: Entry) -> None:
+def _sync_interval(keys: Keys, entry: Entry) -> None:
     if entry.value == "always":
         keys.found["sync"] = "always"
     else:
         keys.found["sync"] = "interval"
-        keys.found["sync_interval"] = _as_duration(entry)
+        keys.found["sync_interval"] = as_duration(entry)
 
 
-def _checked_elsewhere(_keys: _Keys, entry: Entry) -> None:
-    _as_text(entry)
-
-
-_USER: dict[str, _Reader] = {
-    "user": _checked_elsewhere,
-    "password": _checked_elsewhere,
-    "pass": _checked_elsewhere,
-    "permissions": _later("permissions"),
-}
-_AUTHORIZATION: dict[str, _Reader] = {
-    **_USER,
-    "token": _text("token"),
-    "users": _users,
-    "timeout": _duration("auth_timeout"),
-    "default_permissions": _later("permissions"),
-}
-_JETSTREAM: dict[str, _Reader] = {
-    "enabled": _switch("jetstream"),
-    "store_dir": _text("store_dir"),
-    "max_file_store": _number("max_storage"),
-    "max_file": _number("max_storage"),
-    "max_mem_store": _number("max_memory"),
-    "max_memory_store": _number("max_memory"),
-    "max_mem": _number("max_memory"),
+_JETSTREAM: dict[str, Reader] = {
+    "enabled": switch("jetstream"),
+    "store_dir": text("store_dir"),
+    "max_file_store": number("max_storage"),
+    "max_file": number("max_storage"),
+    "max_mem_store": number("max_memory"),
+    "max_memory_store": number("max_memory"),
+    "max_mem": number("max_memory"),
     "sync_interval": _sync_interval,
 }
-_TOP: dict[str, _Reader] = {
-    "port": _number("port"),
-    "host": _text("host"),
-    "net": _text("host"),
+_TOP: dict[str, Reader] = {
+    "port": number("port"),
+    "host": text("host"),
+    "net": text("host"),
     "listen": _listen,
-    "http": _ignored("HTTP monitoring"),
-    "http_port": _ignored("HTTP monitoring"),
-    "server_name": _text("server_name"),
+    "http": ignored("HTTP monitoring"),
+    "http_port": ignored("HTTP monitoring"),
+    "server_name": text("server_name"),
     "server_tags": _tags,
-    "max_payload": _number("max_payload"),
-    "max_control_line": _number("max_control_line"),
-    "max_connections": _number("max_connections"),
-    "ping_interval": _duration("ping_interval"),
-    "ping_max": _number("ping_max"),
-    "ports_file_dir": _text("ports_dir"),
-    "pid_file": _text("pid_file"),
-    "log_file": _text("log_file"),
-    "logtime": _switch("log_time"),
-    "debug": _switch("debug"),
-    "trace": _switch("trace"),
-    "lame_duck_duration": _duration("lame_duck_duration"),
-    "lame_duck_grace_period": _duration("lame_duck_grace"),
-    "authorization": _authorization,
-    "accounts": _accounts,
+    "max_payload": number("max_payload"),
+    "max_control_line": number("max_control_line"),
+    "max_connections": number("max_connections"),
+    "ping_interval": duration("ping_interval"),
+    "ping_max": number("ping_max"),
+    "ports_file_dir": text("ports_dir"),
+    "pid_file": text("pid_file"),
+    "log_file": text("log_file"),
+    "logtime": switch("log_time"),
+    "debug": switch("debug"),
+    "trace": switch("trace"),
+    "lame_duck_duration": duration("lame_duck_duration"),
+    "lame_duck_grace_period": duration("lame_duck_grace"),
+    **ACCESS,
     "jetstream": _jetstream,
-    "tls": _later("TLS"),
-    "cluster": _later("clustering"),
-    "leafnodes": _ignored("leafnodes"),
-    "websocket": _ignored("websocket"),
+    "cluster": later("clustering"),
+    "leafnodes": ignored("leafnodes"),
+    "websocket": ignored("websocket"),
 }

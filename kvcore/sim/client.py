@@ -38,8 +38,13 @@ class _Time:
         return getattr(time, name)
 
     def monotonic(self) -> float:
+        """Each look takes a nanosecond, or nats-py's `fetch`, which tries until its time is
+        more than over, would try for ever at the moment when it is over."""
         loop = _world()
-        return time.monotonic() if loop is None else loop.time()
+        if loop is None:
+            return time.monotonic()
+        loop.looks += 1
+        return (loop.elapsed + loop.looks) / limits.SECOND_NS
 
     def time(self) -> float:
         loop = _world()

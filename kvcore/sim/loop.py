@@ -50,6 +50,7 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
     def __init__(self, seed: int | str = 0) -> None:
         super().__init__()
         self.elapsed: Nanos = 0
+        self.looks = 0  # how often the client looked at its own clock
         self.client_chance = Random(f"{seed}/client")  # what nats-py takes for randomness
         self.network = Network(self, f"{seed}/network")
         self.stall_wall_ns = limits.STALL_WALL_NS

@@ -139,10 +139,12 @@ class OsFileSystem:
             if error.errno in {errno.EWOULDBLOCK, errno.EAGAIN, errno.EEXIST}:
                 raise StorageError(
                     f"{self._directory} is in use by another server "
-                    f"(it holds {self.path(LOCK_NAME)}); stop it, or choose another directory"
+                    f"(it holds {self.path(LOCK_NAME)}); "
+                    "stop it, or choose another directory with -sd"
                 ) from error
             raise StorageError(
-                f"can't write to the store directory {self._directory}: {error.strerror}"
+                f"can't write to the store directory {self._directory}: {error.strerror}; "
+                "choose another with -sd"
             ) from error
 
     def names(self) -> list[str]:
@@ -199,7 +201,8 @@ class OsFileSystem:
             _make(directory)
         except OSError as error:
             raise StorageError(
-                f"can't make the store directory {directory}: {error.strerror}"
+                f"can't make the store directory {directory}: {error.strerror}; "
+                "choose another with -sd"
             ) from error
 
     def _open(self, name: str, more: int) -> OsFile:

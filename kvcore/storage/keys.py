@@ -11,6 +11,8 @@ big-endian bytes (so that keys sort as numbers do), then what tells it from its 
     M gid seq               a stored message
     D gid ...               a message id that was seen (dedup window)
     C gid name              a consumer's configuration
+    A gid name              how far it has come, if the log keeps that
+    A gid name . seq        a message that it delivered and that is not settled
 
 The record under `S` begins with the applied index, eight big-endian bytes; the rest is the
 machine's. It rides in the batch of the effects that it counts, so a store always says
@@ -75,6 +77,16 @@ def consumer(gid: int, name: str) -> bytes:
     return _GID.pack(b"C", gid) + name.encode()
 
 
+def position(gid: int, name: str) -> bytes:
+    """The key of a consumer's position."""
+    return _GID.pack(b"A", gid) + name.encode()
+
+
+def unsettled(gid: int, name: str, seq: int) -> bytes:
+    """The key of a message that the consumer delivered; no name has a dot in it."""
+    return b"%b.%b" % (position(gid, name), _U64.pack(seq))
+
+
 def suffix(key: bytes) -> bytes:
     """What follows the group in a key: a dedup suffix, or a consumer's name."""
     return key[9:]
@@ -105,9 +117,14 @@ def consumers(gid: int) -> tuple[bytes, bytes]:
     return span(b"C", gid)
 
 
+def positions(gid: int) -> tuple[bytes, bytes]:
+    """The range of a group's positions, each followed by what isn't settled."""
+    return span(b"A", gid)
+
+
 def data_spans(gid: int) -> tuple[tuple[bytes, bytes], ...]:
     """Every range that a group owns on its engine: all but its hard state."""
-    return tuple(span(kind, gid) for kind in (b"C", b"D", b"E", b"M", b"S"))
+    return tuple(span(kind, gid) for kind in (b"A", b"C", b"D", b"E", b"M", b"S"))
 
 
 def applied_index(state_record: bytes | None) -> int:

@@ -162,6 +162,26 @@ def test_an_argument_wins_over_standard_input_and_without_it_the_newline_is_kept
     assert ours(server, "kv", "get", "inputs", "a", "--raw")[1] == "piped\n"
 
 
+def test_without_an_argument_a_terminal_is_not_read_and_an_empty_value_is_stored(server):
+    ours(server, "kv", "add", "typed")
+    keyboard, terminal = os.openpty()
+    try:
+        done = subprocess.run(
+            [*OURS, "kv", "put", "typed", "a"],
+            stdin=terminal,
+            capture_output=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, "NATS_URL": server.url},
+        )
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"\n", b"")
+    assert "typed > a revision: 1 " in ours(server, "kv", "get", "typed", "a")[1]
+    assert ours(server, "kv", "get", "typed", "a", "--raw")[1] == ""
+
+
 def watched(server: Server, *words: str, lines: int) -> list[str]:
     """The first lines of a watch; the stored keys are there, so it never waits for more."""
     process = subprocess.Popen(
@@ -216,6 +236,31 @@ def test_credentials_are_flags_or_environment_and_a_wrong_one_is_one_line():
         assert (code, said) == (1, "nats: error: nats: Authorization Violation\n")
         assert ours(server, "kv", "ls", "--user", "me", "--password", "secret")[0] == 0
         assert ours(server, "--user", "me", "--password=secret", "kv", "ls")[0] == 0
+
+
+def test_a_watch_whose_server_goes_ends_with_one_line():
+    with running("kvcore", argv=SERVE) as server:
+        ours(server, "kv", "add", "b")
+        ours(server, "kv", "put", "b", "k", "v")
+        watch = subprocess.Popen(
+            [*OURS, "kv", "watch", "b"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "NATS_URL": server.url},
+        )
+        assert watch.stdout is not None
+        assert b"PUT b > k: v" in watch.stdout.readline()
+        server.stop()
+        _, said = watch.communicate(timeout=30)
+    assert said == b"nats: error: nats: connection closed: the server is gone\n"
+    assert watch.returncode == 1
+
+
+def test_help_is_shown_for_the_stand_in_too(server):
+    for words in ((), ("--help",), ("-h",)):
+        code, shown, said = ours(server, *words)
+        assert (code, said) == (0, "")
+        assert "kv put      Puts a value into a key" in shown
 
 
 def test_kvcore_kv_and_the_name_nats_are_the_same_program(server, tmp_path):

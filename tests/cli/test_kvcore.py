@@ -21,10 +21,11 @@ def kvcore(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_help_lists_every_command():
-    done = kvcore("--help")
-    assert done.returncode == 0
-    for command in ("serve", "kv", "nats", "doctor"):
-        assert re.search(rf"\b{command}\b", done.stdout)
+    for flag in ("--help", "-h"):
+        done = kvcore(flag)
+        assert done.returncode == 0
+        for command in ("serve", "kv", "nats", "doctor"):
+            assert re.search(rf"\b{command}\b", done.stdout)
 
 
 def test_version():

@@ -4,6 +4,7 @@ Each entry masks one field of some commands' lines. `test_cli_transcripts.py` fa
 entry masks nothing, so that this list only shrinks.
 """
 
+from tests.interop.consumer_family import CONSUMER_DIFFERENCES
 from tests.interop.transcript import Difference
 
 CLOCK = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -12,6 +13,7 @@ AGE = r"\d+(?:\.\d+)?(?:ms|µs|us|s)"
 TABLE = r"^(kv (ls|list)$|stream (ls|list) -a$)"  # tables with an age in them
 
 DIFFERENCES: tuple[Difference, ...] = (
+    *CONSUMER_DIFFERENCES,
     # the moment at which a command was typed
     Difference(
         r"^kv (add|new|info|status|view|edit)",

@@ -4,6 +4,7 @@ A family's commands run in order on an empty store. Families are independent, so
 can run side by side and a difference in one does not spoil the next.
 """
 
+from tests.interop.consumer_family import CONSUMER
 from tests.interop.transcript import Run, Step, Until, Watch
 
 R = Run
@@ -473,6 +474,7 @@ FAMILIES: dict[str, tuple[Step, ...]] = {
     "edit": EDIT,
     "ttl": TTL,
     "stream": STREAM,
+    "consumer": CONSUMER,
     "check": CHECK,
     "bench": BENCH,
     "account": ACCOUNT,

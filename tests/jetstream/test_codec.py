@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kvcore.jetstream.commands import (
+    Acked,
     CodecError,
     Copy,
     CreateConsumer,
@@ -15,6 +16,7 @@ from kvcore.jetstream.commands import (
     DeleteMessage,
     DeleteStream,
     Expire,
+    PauseConsumer,
     Publish,
     Purge,
     UpdateConfig,
@@ -49,6 +51,8 @@ stream_commands = st.one_of(
         number,
         number,
     ),
+    st.builds(PauseConsumer, text, number, text, number),
+    st.builds(Acked, text, st.binary(max_size=60), text, number),
 )
 meta_commands = st.one_of(
     st.builds(CreateStream, st.binary(max_size=60), text, number, st.booleans()),

@@ -8,6 +8,11 @@ from kvcore.jetstream.checks import normalised
 from kvcore.jetstream.errors import ConfigError
 from kvcore.jetstream.shapes import from_json
 
+TARGET = "stream transform: invalid mapping destination"
+GARBAGE = (
+    'invalid JSON: parsing time "garbage" as "2006-01-02T15:04:05Z07:00": '
+    'cannot parse "garbage" as "2006"'
+)
 PAIR = {"src": "o.a", "dest": "z.a"}
 CASES = [
     ({"mirror": {"name": "bad.name"}}, 10142, "mirrored stream name is invalid"),
@@ -39,8 +44,7 @@ CASES = [
     (
         {"mirror": {"name": "O", "opt_start_time": "garbage"}},
         10025,
-        'invalid JSON: parsing time "garbage" as "2006-01-02T15:04:05Z07:00": '
-        'cannot parse "garbage" as "2006"',
+        GARBAGE,
     ),
     ({"sources": [{"name": "bad.n"}]}, 10141, "sourced stream name is invalid"),
     (
@@ -76,8 +80,7 @@ CASES = [
     (
         {"subject_transform": {"src": "b.*", "dest": "u.{{partition(3,1)}}"}},
         10156,
-        "stream transform: invalid mapping destination: "
-        "this function is not supported by this server yet",
+        f"{TARGET}: this function is not supported by this server yet",
     ),
 ]
 

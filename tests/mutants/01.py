@@ -19,6 +19,7 @@ HINTS = {
     "ex_01b__remembers": "01b.deleted",
     "ex_01b__last_message": "01b.deleted",
     "ex_01b__from_history": "01b.deleted",
+    "ex_01b__wrong_attribute": "01b.error",
     "ex_01b__strict_decode": "01b.bytes",
     "ex_01b__drops_bytes": "01b.bytes",
     "ex_01b__swallows_everything": "01b.swallowed",
@@ -31,6 +32,7 @@ ex_01a__eleven_everywhere = {
     "pipe": 11,
     "printf": 11,
     "empty argument": 11,
+    "frame": 5,
     "added by": "echo",
 }
 ex_01a__twelve_everywhere = {
@@ -39,6 +41,7 @@ ex_01a__twelve_everywhere = {
     "pipe": 12,
     "printf": 12,
     "empty argument": 12,
+    "frame": 5,
     "added by": "nats kv put",
 }
 
@@ -91,6 +94,13 @@ async def ex_01b__missing_is_empty(kv, key):
     except KeyNotFoundError:
         return ""
     return (entry.value or b"").decode("utf-8", errors="replace")
+
+
+async def ex_01b__wrong_attribute(kv, key):
+    try:
+        return (await kv.get(key)).data.decode("utf-8", errors="replace")
+    except KeyNotFoundError:
+        return None
 
 
 _seen = {}

@@ -30,6 +30,8 @@ HINTS = {
     "ex_02b__one_counter_a_server": "02b.server",
     "ex_02c__named_as_the_stream": "02c.address",
     "ex_02c__keys_of_one_token": "02c.subjects",
+    "ex_02c__keys_of_one_or_two_tokens": "02c.subjects",
+    "ex_02c__no_subject_at_all": "02c.address",
     "ex_02c__all_buckets": "02c.wide",
     "ex_02c__everything": "02c.wide",
     "ex_02c__interest": "02c.interest",
@@ -200,6 +202,8 @@ def _settings(**changes):
 
 ex_02c__named_as_the_stream__settings = _settings(subjects=["KV_shop.>"])
 ex_02c__keys_of_one_token__settings = _settings(subjects=["$KV.shop.*"])
+ex_02c__keys_of_one_or_two_tokens__settings = _settings(subjects=["$KV.shop.*", "$KV.shop.*.*"])
+ex_02c__no_subject_at_all__settings = _settings(subjects=["$KV.shop."])
 ex_02c__all_buckets__settings = _settings(subjects=["$KV.>"])
 ex_02c__everything__settings = _settings(subjects=[">"])
 ex_02c__interest__settings = _settings(retention="interest")

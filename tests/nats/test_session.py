@@ -2,12 +2,13 @@
 
 import pytest
 
-from kvcore.nats.auth import Gate
+from kvcore.nats.auth import Gate, Identity, Known
 from kvcore.nats.connect import ConnectOptions
 from kvcore.nats.session import TRANSITIONS, Session, State, Step
 
 OPEN = Gate({}, "", str.__eq__)
-CLOSED = Gate({"bob": "s3"}, "t0", str.__eq__)
+BOB = Known(Identity("bob"), "s3")
+CLOSED = Gate({"bob": BOB}, "t0", str.__eq__)
 
 
 def test_only_a_guarded_session_may_not_ping_and_a_closed_one_may_do_nothing() -> None:
@@ -76,8 +77,8 @@ def test_unknown_name_is_compared_like_a_known_one() -> None:
         compared.append((given, expected))
         return given == expected
 
-    assert not Gate({"bob": "s3"}, "", check).admits(ConnectOptions(user="eve", password=""))
-    assert compared == [("", "")]
+    assert not Gate({"bob": BOB}, "", check).admits(ConnectOptions(user="eve", password=""))
+    assert compared == [("", "s3")]
 
 
 def test_secrets_show_in_no_repr() -> None:

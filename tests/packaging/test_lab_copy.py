@@ -1,11 +1,12 @@
 """`make lab` copies lessons to work/ and never touches an answer."""
 
 import importlib.util
+import json
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.sign import NotebookNotary
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("lab_script", ROOT / "scripts" / "lab.py")
@@ -69,6 +70,22 @@ def test_a_lesson_that_the_learner_deleted_comes_back(folders):
     assert (work / "01_put_get.ipynb").read_text() == "one"
 
 
+def notebook(said: str, **metadata: str) -> str:
+    cell = {"cell_type": "markdown", "source": said, "metadata": {}}
+    return json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_a_lesson_that_was_only_opened_counts_as_unchanged(folders):
+    course, work = folders
+    (course / "01_put_get.ipynb").write_text(notebook("old"))
+    lab.copy(course, work)
+    (work / "01_put_get.ipynb").write_text(notebook("old", kernel="Python 3.11.7"))
+    (course / "01_put_get.ipynb").write_text(notebook("new"))
+    told = lab.copy(course, work)
+    assert told == ["work/01_put_get.ipynb: updated (you had not changed it)"]
+    assert json.loads((work / "01_put_get.ipynb").read_text()) == json.loads(notebook("new"))
+
+
 def test_fresh_keeps_the_old_copy_aside_each_time(folders):
     course, work = folders
     lab.copy(course, work)
@@ -81,8 +98,15 @@ def test_fresh_keeps_the_old_copy_aside_each_time(folders):
 
 
 def test_fresh_names_the_lessons_that_there_are(folders):
-    with pytest.raises(SystemExit, match="00, 01"):
-        lab.fresh("99", *folders)
+    for unknown in ("99", "", "start"):
+        with pytest.raises(SystemExit, match="00, 01"):
+            lab.fresh(unknown, *folders)
+
+
+def test_fresh_takes_a_lesson_number_without_its_zero(folders):
+    course, work = folders
+    lab.copy(course, work)
+    assert lab.fresh("1", course, work).startswith("work/01_put_get.ipynb is new")
 
 
 def test_root_gets_allow_root_with_a_warning_and_nobody_else(monkeypatch, capsys):
@@ -100,21 +124,19 @@ def test_no_shipped_setting_turns_the_token_off_or_allows_root():
         assert "allow_root" not in text
 
 
-def test_untouched_lessons_are_trusted_and_edited_ones_are_not(folders):
+def test_a_copy_has_no_outputs_and_running_it_is_no_edit(folders):
     course, work = folders
-    for name, text in (("00_start_here", "0"), ("01_put_get", "1")):
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text)])
-        nbformat.write(notebook, course / f"{name}.ipynb")
+    cell = nbformat.v4.new_code_cell("1 + 1", execution_count=1)
+    cell.outputs = [nbformat.v4.new_output("execute_result", {"text/plain": "2"})]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), course / "00_start_here.ipynb")
     lab.copy(course, work)
-    edited = nbformat.read(work / "01_put_get.ipynb", as_version=4)
-    edited.cells[0].source = "mine"
-    nbformat.write(edited, work / "01_put_get.ipynb")
-    lab.trust(course, work)
-    notary = NotebookNotary(data_dir=str(work / ".jupyter"))
-    trusted = {
-        p.name: notary.check_signature(nbformat.read(p, as_version=4)) for p in work.glob("*.ipynb")
-    }
-    assert trusted == {"00_start_here.ipynb": True, "01_put_get.ipynb": False}
+    mine = nbformat.read(work / "00_start_here.ipynb", as_version=4)
+    assert (mine.cells[0].outputs, mine.cells[0].execution_count) == ([], None)
+    shutil.copyfile(course / "00_start_here.ipynb", work / "00_start_here.ipynb")  # as if run
+    cell.source = "2 + 2"
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), course / "00_start_here.ipynb")
+    (told,) = lab.copy(course, work)
+    assert "updated" in told
 
 
 def test_extra_arguments_are_passed_on_last():

@@ -3,13 +3,20 @@
 import pytest
 
 from kvcore.limits import GIB, KIB, MINUTE_NS, SECOND_NS
-from kvcore.node.config import User
+from kvcore.nats.permissions import Permissions, Responses, Rule
+from kvcore.node.config import NkeyUser, User
 from kvcore.server import conf, flags
+from kvcore.server.access import TlsSettings
 from kvcore.server.settings import SettingsError, read
 
 
 def settings(*argv: str, name: str = "kvcore", environment: dict[str, str] | None = None):
     return read(flags.parse(argv), name, environment or {})
+
+
+# The public key of a seed that is 32 times the byte 7.
+NKEY = "UDVEU3DD4KOFECV66VIHWEZOYX4ZKR3WV27L464SIIPOU2IUI3JCYSJF"
+HASH = "$2b$04$ybU6Pb55ZRFuAqGEcHHTGOTwlwv43.jOvH6ohr6dAgbdDxDS3Mq4m"
 
 
 @pytest.fixture
@@ -67,11 +74,11 @@ def test_dv_is_debug_and_trace():
     ("words", "said"),
     [
         (["--bogus"], "unknown flag --bogus"),
-        (["-p"], "needs a value"),
-        (["-p", "many"], "is a number, not 'many'"),
+        (["-p"], "flag -p needs a value"),
+        (["-p", "many"], "flag -p is a number, not 'many'"),
+        (["--port", "many"], "flag --port is a number, not 'many'"),
         (["-js=maybe"], "true or false"),
         (["-p", "1", "extra"], "'extra'"),
-        (["--tls"], "TLS comes later"),
         (["--cluster", "nats://x:1"], "clustering comes later"),
         (["--routes=nats://x:1"], "clustering comes later"),
         (["--sync-interval", "soon"], "no duration"),
@@ -91,6 +98,8 @@ def test_a_command_line_that_cant_be_honoured_is_refused_in_one_sentence(words, 
         (["--user", "a"], "go together"),
         (["-p", "70000"], "70000"),
         (["-n", "two words"], "white space"),
+        (["--tls"], "--tlscert and --tlskey"),
+        (["--tlscert", "c.pem"], "--tlscert and --tlskey"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(words, said):
@@ -176,17 +185,38 @@ def test_a_variable_may_come_from_the_environment(file):
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ("port: 1\nbogus: 2\n", 2, 'unknown field "bogus"'),
-        ("authorization {\n  tokn: x\n}\n", 2, 'unknown field "tokn"'),
+        ("port: 1\nbogus: 2\n", 2, 'unknown field "bogus": kvcore has no such setting'),
+        ("authorization {\n  tokn: x\n}\n", 2, r'unknown field "tokn": did you mean "token"\?'),
         ("authorization {\n token: x\n", 3, "ends inside the block of line 1"),
         ("server_tags: [a,\n", 2, "ends inside the list of line 1"),
-        ('port: "abc"\n', 1, "expected a number"),
+        ('port: "abc"\n', 1, "expected a number, not 'abc'"),
+        ("debug: maybe\n", 1, "expected true or false, not 'maybe'"),
+        ("server_name: [a, b]\n", 1, "expected a single value, not a list"),
+        ("token { a: b }\n", 1, "unknown field"),
+        ("host { a: b }\n", 1, "expected a single value, not a block"),
         ("port: $NOWHERE\n", 1, r"variable \$NOWHERE is set nowhere"),
         ("include other.conf\n", 1, "include is not supported"),
-        ("tls { cert_file: x }\n", 1, "TLS comes later"),
+        ("tls {\n cert_file: x, verify_and_map: true }\n", 2, "verify_and_map comes later"),
+        ("tls { insecure: true }\n", 1, "who connects"),
+        ("tls { handshake_first: auto }\n", 1, "true or false"),
+        ("tls { min_version: 1.1 }\n", 1, "1.2 or 1.3"),
         ("cluster { name: x }\n", 1, "clustering comes later"),
         ("\naccounts { A { users: [] } }\n", 2, "accounts but .SYS come later"),
-        ("authorization {\n users: [{user: a, password: b, permissions: {}}] }", 2, "permissions"),
+        (
+            "authorization { users: [{user: a, password: b, permissions: {publsh: a}}] }",
+            1,
+            "publsh",
+        ),
+        ("authorization { default_permissions { publish { alow: a } } }", 1, "alow"),
+        ("authorization { default_permissions { publish: [a..b] } }", 1, "a..b"),
+        ("authorization { default_permissions { publish: 'a q' } }", 1, "a q"),
+        ("authorization { default_permissions { subscribe: 'a q r' } }", 1, "a q r"),
+        ("authorization { default_permissions { publish: [] } }", 1, "an empty list says nothing"),
+        ("authorization { default_permissions { allow_responses: {mx: 1} } }", 1, "mx"),
+        ("authorization { users: [\n{user: a, password: b}\n{user: a, password: c}] }", 3, "twice"),
+        ("authorization { users: [{nkey: UABC}] }", 1, "no public nkey"),
+        (f"authorization {{ users: [{{nkey: {NKEY}, user: a}}] }}", 1, "no name and no password"),
+        (f"authorization {{ users: [{{nkey: {NKEY[:-1]}A}}] }}", 1, "no public nkey"),
         ("authorization { user: a }\n", 1, "go together"),
         ("authorization { user: a, password: '$2a$10$x' }", 1, "bcrypt"),
         ("server_name: 'never ends\n", 1, "never ends"),
@@ -200,6 +230,55 @@ def test_a_mistake_in_the_file_is_named_with_its_line(file, text, line, said):
     with pytest.raises(SettingsError, match=said) as refused:
         settings("-c", path)
     assert f"{path}:{line}: " in str(refused.value)
+
+
+def test_users_have_permissions_of_their_own_or_the_default_ones(file):
+    found = settings(
+        "-c",
+        file(
+            f"""
+            no_auth_user: guest
+            authorization {{
+              default_permissions {{ subscribe: "_INBOX.>" }}
+              users = [
+                {{user: guest, password: ""}}
+                {{username: ann, pass: "{HASH}", permissions {{
+                    pub {{ allow: [a, "b.>"], deny: b.c }}
+                    sub: ["jobs workers"]
+                    allow_responses {{ max: 3, expires: "1m" }} }} }}
+                {{nkey: {NKEY}, permissions {{ allow_responses: true }} }}
+              ]
+            }}
+            accounts {{ $SYS {{ users: [{{user: sys, password: s}}] }} }}
+            """
+        ),
+    )
+    guest, ann, system = found.users
+    assert guest.permissions == Permissions(subscribe=Rule(("_INBOX.>",)))
+    assert ann.permissions == Permissions(
+        Rule(("a", "b.>"), ("b.c",)), Rule(("jobs workers",)), Responses(3, MINUTE_NS)
+    )
+    assert system.permissions is None
+    assert found.nkeys == (NkeyUser(NKEY, Permissions(Rule(()), Rule(), Responses())),)
+    assert found.no_auth_user == "guest"
+
+
+def test_no_auth_user_is_one_of_the_users(file):
+    with pytest.raises(SettingsError, match="eve is none of the users"):
+        settings("-c", file("no_auth_user: eve, authorization { user: a, password: b }"))
+
+
+def test_tls_comes_from_the_file_and_flags_win(file):
+    path = file(
+        "tls { cert_file: c, key_file: k, ca_file: a, verify: true, timeout: 5, first: true }"
+    )
+    assert settings("-c", path).tls == TlsSettings(
+        "c", "k", "a", verify=True, handshake_first=True, timeout=5 * SECOND_NS
+    )
+    assert settings("-c", path, "--tlscert", "d").tls.cert_file == "d"
+    assert settings("-c", path, "--tls=false").tls is None
+    words = ["--tlscert=c", "--tlskey=k", "--tlscacert=a", "--tlsverify"]
+    assert settings(*words).tls == TlsSettings("c", "k", "a", verify=True)
 
 
 def test_a_file_that_isnt_there_is_named():

@@ -67,6 +67,25 @@ def test_a_real_run_replays_with_identical_effects(recording):
     assert replay(recording, make_core) == replay(recording, make_core)
 
 
+def test_a_run_with_hashes_nkeys_and_permissions_replays(tmp_path):
+    path = tmp_path / "run.jsonl"
+    users = """
+    authorization { users: [
+      { user: u, password: "$2b$04$ybU6Pb55ZRFuAqGEcHHTGOTwlwv43.jOvH6ohr6dAgbdDxDS3Mq4m"
+        permissions { publish: "a", subscribe { deny: "b" }, allow_responses: true } }
+      { nkey: UDVEU3DD4KOFECV66VIHWEZOYX4ZKR3WV27L464SIIPOU2IUI3JCYSJF, permissions {} }
+    ] }"""
+    with running("kvcore", "--record", str(path), argv=SERVE, config=users) as server:
+        hello = CONNECT.replace('"pass":"p"', '"pass":"pw"')
+        with Wire(server.port, hello) as wire, Wire(server.port) as wrong:
+            wire.send(b"SUB > 1\r\nPUB a b 0\r\n\r\nPUB b 0\r\n\r\nSUB b 2\r\nPUB a r 0\r\n\r\n")
+            wire.until("-ERR 'Permissions Violation for Subscription")
+            wrong.send(b'CONNECT {"user":"u","pass":"x"}\r\n')
+            wrong.until("-ERR")
+        assert server.stop() == 0
+    assert replay(path, make_core)
+
+
 def test_a_replay_does_not_depend_on_the_hash_seed(recording):
     script = (
         "import sys; from kvcore.node.node import Node; from kvcore.server.record import replay\n"

@@ -102,15 +102,47 @@ def test_sigterm_ends_with_code_0_and_takes_the_ports_and_pid_files_away(tmp_pat
 
 def test_a_port_in_use_is_one_sentence_and_makes_no_store(server, tmp_path):
     said = refused("-p", str(server.port), "-sd", str(tmp_path / "other"))
-    assert f"can't listen on 127.0.0.1:{server.port}: address already in use" in said
+    reason = "address already in use; stop what listens there, or choose another port with -p\n"
+    assert f"can't listen on 127.0.0.1:{server.port}: {reason}" in said
     assert not (tmp_path / "other").exists()
+
+
+def test_an_address_that_isnt_this_machines_is_one_sentence(tmp_path):
+    said = refused("-a", "192.0.2.1", "-p", "-1", "-sd", str(tmp_path / "store"))
+    assert "can't listen on 192.0.2.1: this machine has no such address; choose" in said
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("-P", "can't write the process id to "),
+        ("--ports_file_dir", "can't write the ports file to "),
+    ],
+)
+def test_a_file_that_cant_be_written_is_named_with_its_purpose(tmp_path, flag, said):
+    where = str(tmp_path / "none" / "such")
+    heard = refused("-p", "-1", "-sd", str(tmp_path / "store"), flag, where)
+    assert f"{said}{where}: No such file or directory\n" in heard
+    assert "Errno" not in heard
+
+
+def test_checking_a_configuration_shows_its_warnings_too():
+    done = subprocess.run(
+        [*SERVE, "-t", "-m", "8222"], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stderr.splitlines() == [
+        "kvcore: HTTP monitoring comes later: nothing listens there",
+        "kvcore: configuration is valid",
+    ]
 
 
 def test_a_store_in_use_is_one_sentence_and_stays_whole(server):
     with Wire(server.port, CONNECT) as wire:
         wire.api("STREAM.CREATE.KV_b", BUCKET)
         put(wire, "k", b"v")
-        assert "in use by another server" in refused("-p", "-1", "-sd", str(server.store))
+        said = refused("-p", "-1", "-sd", str(server.store))
+        assert "in use by another server" in said
+        assert said.endswith("stop it, or choose another directory with -sd\n")
         put(wire, "k", b"w")
 
 

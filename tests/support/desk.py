@@ -15,7 +15,13 @@ from kvcore.jetstream.catalog import Identity
 from kvcore.jetstream.commands import Publish, StreamCommand, UpdateConfig
 from kvcore.jetstream.consumers import Consumers
 from kvcore.jetstream.meta import Meta
-from kvcore.jetstream.outcome import Outcome, StreamCreated, StreamDeleted, StreamUpdated
+from kvcore.jetstream.outcome import (
+    Acknowledged,
+    Outcome,
+    StreamCreated,
+    StreamDeleted,
+    StreamUpdated,
+)
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import SECOND_NS
 from kvcore.storage.memory import MemoryStorage
@@ -35,6 +41,7 @@ class Desk:
         self.api = Api(Identity("n1", "ID1", "2.11.0"), self, Random(7))
         self.subscribed: dict[str, None] = {}
         self.deliveries: list[Delivery] = []
+        self.safe: list[str] = []  # whom an acknowledgement was confirmed to
         self.index = 0
 
     # -- the catalog that the API sees
@@ -106,6 +113,8 @@ class Desk:
         out = []
         for outcome in outcomes:
             self.hosted[name].follow(outcome, self.now)
+            if isinstance(outcome.result, Acknowledged):
+                self.safe += outcome.result.replies
             if outcome.reply:
                 body = self.api.respond_stream(name, outcome, self.now)
                 out.append(Answer(outcome.reply, body))
@@ -144,7 +153,34 @@ class Desk:
         """What one turn delivers."""
         out = self.hosted[name].poll(self.now, self.subscribed.__contains__, budget)
         self.deliveries += out
+        for command in self.hosted[name].progress():
+            self.answered(name, [self.commit(name, command)])
         return out
+
+    def durable(self, consumer: str = "d", name: str = "KV_b", **config: object) -> dict:
+        given = {"durable_name": consumer, "ack_policy": "explicit", **config}
+        body = {"stream_name": name, "config": given}
+        return self.ask(f"CONSUMER.DURABLE.CREATE.{name}.{consumer}", body)
+
+    def pull(self, consumer: str = "d", to: str = INBOX, body: object = b"", name="KV_b"):
+        """Send a pull request, and poll."""
+        payload = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.hosted[name].on_pull(consumer, to, payload, self.now)
+        return self.poll(name)
+
+    def say(self, delivery: Delivery, what: bytes = b"+ACK", reply: str = "", name="KV_b"):
+        """What a client says of a delivery, and what the next turn delivers."""
+        self.hosted[name].on_acknowledgement(delivery.reply, reply, what, self.now)
+        return self.poll(name)
+
+    def info(self, consumer: str = "d", name: str = "KV_b") -> dict:
+        return self.ask(f"CONSUMER.INFO.{name}.{consumer}")
+
+    def restarted(self, name: str = "KV_b") -> None:
+        """The stream and its consumers as a restart finds them."""
+        old = self.streams[name]
+        self.streams[name] = Stream(old.gid, old.config, old.created, self.records)
+        self.hosted[name] = Consumers(self.streams[name], self.now)
 
     def pass_time(self, nanos: int, name: str = "KV_b") -> list[Delivery]:
         """Let time pass, polling at each deadline as a driver does."""

@@ -20,7 +20,7 @@ from nats.js.kv import KeyValue
 from kvcore.lab.cluster import Cluster
 from kvcore.lab.exercise import exercise
 from kvcore.lab.feedback import Verdict, not_yet, passed, shown
-from kvcore.lab.quiz import Question, questionnaire
+from kvcore.lab.quiz import Question, questionnaire, same
 from kvcore.lab.sandbox import files_of, learners_line
 from kvcore.lab.trial import answer, in_world
 from kvcore.sim.errors import SimulationStalled
@@ -33,7 +33,7 @@ KEYS = ("greeting", "db.host", "limits/upload", "flag_7")
 PATIENCE_SECONDS = 60.0
 
 
-# -- 01a: the length of four values --------------------------------------------------------
+# -- 01a: the length of a value --------------------------------------------------------
 
 questionnaire(
     "01a",
@@ -42,7 +42,7 @@ questionnaire(
     hints=(
         (
             "For each line ask first: does the command have a value of its own, and who wrote "
-            "the bytes that are stored?"
+            "the bytes that are stored? In the frame, count bytes, not letters."
         ),
         (
             "A value on the command line wins, if there is anything in it. Otherwise every byte of "
@@ -50,7 +50,7 @@ questionnaire(
         ),
         (
             "Leave the put out and count: real.shell('echo \"hello world\" | wc -c'), then the "
-            "same with printf."
+            "same with printf. For the frame: len('café'.encode())."
         ),
     ),
     questions={
@@ -59,6 +59,7 @@ questionnaire(
         "pipe": Question(12, wrong={11: "newline", 13: "newline"}),
         "printf": Question(11, wrong={12: "printf"}),
         "empty argument": Question(12, wrong={0: "empty", 11: "newline"}),
+        "frame": Question(5, wrong={4: "letters", 6: "line", 7: "line"}),
         "added by": Question(
             "echo",
             wrong={"the pipe": "same pipe", "nats kv put": "same pipe", "wc": "counter"},
@@ -75,11 +76,16 @@ questionnaire(
         "printf": "printf and echo differ in one habit. Pipe each of them into `wc -c`.",
         "empty": 'To the put an empty argument is no value at all ("when empty reads STDIN", '
         "says its help). Where does it look then?",
+        "letters": "Send it with speak, your number in its first line. What does the server "
+        "answer, and how many bytes has an é in UTF-8?",
+        "line": "With that number the server waits for more than you sent. Is the line end of the "
+        "frame part of the value? In experiment 4 the number was 11.",
         "same pipe": "The pipe and the put were the same for printf. What was not?",
         "counter": "wc counts what it is given. The bytes picture, drawn without wc, had twelve "
         "cells too.",
     },
     sure="A put stores bytes, and echo ends its text with one more than you typed.",
+    compare="Whoever writes the bytes decides: the argument, echo, printf, or your own frame.",
 )
 
 
@@ -119,9 +125,11 @@ class Bench:
             got: Any = await answer(self.get_text, self.kv, key)
         except (nats.errors.Error, UnicodeError, AttributeError, TypeError) as error:
             line = learners_line(error, files_of(self.get_text))
-            if not line:
+            slip = isinstance(error, AttributeError | TypeError) and "NoneType" not in str(error)
+            if slip or not line:
                 raise
-            return self.reject(key, f"raised {type(error).__name__} at {line}", wanted, hint)
+            what = f"{type(error).__name__}: {error}"
+            return self.reject(key, f"raised {what} at {line}", wanted, hint)
         return None if accept(got) else self.reject(key, f"gave {shown(got)}", wanted, hint)
 
     def reject(self, key: str, observed: str, wanted: str, hint: str) -> Verdict:
@@ -253,6 +261,13 @@ async def _judge_silence(cluster: Cluster, bench: Bench, rng: Random) -> Verdict
 
 _VERDICTS = ("true", "true-if", "false")
 _COMMANDS = tuple("ABCDEF")
+_COUNT_COPIES = ("A", "C")  # with more copies an add lists each further server
+_SHOW_VALUE = ("D", "E", "F")  # the pipe's text has a line end, so any of them would differ
+
+
+def _any_of(commands: tuple[str, ...]) -> Callable[[object], bool]:
+    return lambda given: any(same(given, each) for each in commands)
+
 
 questionnaire(
     "01c",
@@ -279,16 +294,22 @@ questionnaire(
         "replicated": Question("true-if", wrong={"true": "M2", "false": "flag"}, choices=_VERDICTS),
         "replicated by": Question(
             "C",
-            wrong={"A": "silent", "B": "silent", "D": "silent"},
+            wrong={"B": "silent", "D": "silent"},
             choices=_COMMANDS,
             hint="silent",
+            accept=_any_of(_COUNT_COPIES),
         ),
         "pipe": Question("false", wrong={"true": "M3", "true-if": "argument"}, choices=_VERDICTS),
         "pipe by": Question(
-            "F", wrong={"D": "alike", "E": "alike"}, choices=_COMMANDS, hint="alike"
+            "F",
+            wrong={"B": "echoed", "A": "elsewhere", "C": "elsewhere"},
+            choices=_COMMANDS,
+            accept=_any_of(_SHOW_VALUE),
         ),
         "prints": Question("true-if", wrong={"true": "header", "false": "raw"}, choices=_VERDICTS),
-        "prints by": Question("D", wrong={"E": "agrees"}, choices=_COMMANDS, hint="agrees"),
+        "prints by": Question(
+            "D", wrong={"E": "agrees", "B": "put"}, choices=_COMMANDS, hint="agrees"
+        ),
     },
     wrong={
         "exists": "After the command, is there a bucket? What more does this claim say?",
@@ -297,14 +318,19 @@ questionnaire(
         "flag": "An add with one more flag was refused here, and the server said why. Where "
         "would it not be refused?",
         "silent": "Would that command have printed anything else, had there been three copies?",
-        "M3": "Both texts were equal in the article's command. Make them differ: which is stored?",
+        "M3": "How many bytes did the article's command store, and how many does its pipe bring?",
         "argument": "You may add, not take away. Is there anything to add that makes this put read "
         "its pipe, with its argument in place?",
-        "alike": "The article's two texts are the same, so this prints the same whichever won.",
+        "echoed": "A put prints its argument. What did it print for `piped`, and what did it store "
+        "there?",
+        "elsewhere": "Does that command show the value, or anything that depends on it?",
         "header": "Look at all that the command printed, not only at its last line.",
+        "put": "That is what the put printed. The claim is about a get.",
         "raw": "There was a flag with which nothing but hello world came out.",
         "agrees": "Under a plain true that command would have printed the same. Which one shows "
         "that the claim needs a condition?",
     },
     sure="Each verdict rests on a command that could have come out otherwise.",
+    compare="More than one command is evidence: for the copies A and C, for the pipe D, E and F. "
+    "The best is the one whose two outcomes nobody can confuse.",
 )

@@ -319,7 +319,7 @@ async def _happened(cluster: Cluster, _seed: int) -> list[int]:
         ),
     ),
     wrong={
-        "M1": "That counts the messages of one key. Run the first experiment again: what did "
+        "M1": "That counts the messages of one key. Look at the first experiment again: what did "
         "the second put to `a` return, and why?",
         "read": "Does a get store anything? Read the stream's last sequence before and after one.",
         "delete": "What did the stream hold after the delete in the third experiment that it "

@@ -1,0 +1,65 @@
+"""Where a consumer begins: which of a stream's messages are its own to deliver.
+
+The deliver policy says it: all, only new ones, from a sequence or a time on, or the last
+message of each subject. The last is a list rather than a place, since a subject's older
+messages between are left out. Messages stored after the creation are always included, so
+the answer is the list up to `last_seq`, the stream's last sequence at the creation, and
+then everything that matches.
+
+Left out: how far a consumer has come since (`ledger.py`).
+"""
+
+from collections.abc import Sequence
+
+from kvcore.jetstream.consumer_config import ConsumerConfig
+from kvcore.jetstream.state import StreamState
+
+_LISTS = ("last", "last_per_subject")
+
+
+def first_seq(stream: StreamState, config: ConsumerConfig, last_seq: int) -> int:
+    """The first sequence to look at."""
+    match config.deliver_policy:
+        case "by_start_sequence":
+            return max(config.opt_start_seq, stream.first_seq)
+        case "by_start_time":
+            return min(stream.seq_at_time(config.opt_start_time or 0), last_seq + 1)
+        case "new":
+            return last_seq + 1
+        case _:
+            return min(max(stream.first_seq, 1), last_seq + 1)
+
+
+def snapshot(
+    stream: StreamState, config: ConsumerConfig, first: int, last_seq: int
+) -> Sequence[int]:
+    """The sequences to deliver as things stand, ascending."""
+    filters = config.filters
+    if config.deliver_policy not in _LISTS:
+        return stream.sequences(filters, first)
+    old = _last(stream, config, last_seq)
+    if stream.last_seq == last_seq:
+        return old
+    return [*old, *stream.sequences(filters, last_seq + 1)]
+
+
+def position(config: ConsumerConfig, first: int, last_seq: int, wanted: Sequence[int]) -> int:
+    """The stream sequence that a new consumer reports as delivered."""
+    if config.deliver_policy in _LISTS:
+        return (wanted[0] - 1) if wanted else max(last_seq - 1, 0)
+    return first - 1
+
+
+def remaining(
+    stream: StreamState, config: ConsumerConfig, delivered: int, last_seq: int
+) -> Sequence[int]:
+    """What is left to deliver of a consumer that came to `delivered`."""
+    if config.deliver_policy not in _LISTS or delivered >= last_seq:
+        return stream.sequences(config.filters, delivered + 1)
+    wanted = snapshot(stream, config, 1, last_seq)
+    return [seq for seq in wanted if seq > delivered]
+
+
+def _last(stream: StreamState, config: ConsumerConfig, last_seq: int) -> list[int]:
+    seqs = stream.last_per_subject(config.filters, last_seq)
+    return seqs[-1:] if config.deliver_policy == "last" else seqs
