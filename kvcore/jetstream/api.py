@@ -128,6 +128,35 @@ class Api:
         direct = f"{_DIRECT}{stream.config.name}"
         return [direct, f"{direct}.>"] if stream.config.allow_direct else []
 
+    def origin_subscriptions(self, stream: Stream) -> list[str]:
+        """Those that a mirror answers in its origin's stead, while it `stands_in`."""
+        config = stream.config
+        if config.mirror is None or not config.mirror_direct:
+            return []
+        direct = f"{_DIRECT}{config.mirror['name']}"
+        return [direct, f"{direct}.>"]
+
+    def stands_in(self, name: str) -> bool:
+        """Whether a mirror has its origin's direct gets to answer: nobody else does."""
+        stream = self._context.catalog.stream(name)
+        if stream is None or stream.config.mirror is None:
+            return False
+        return self._direct(str(stream.config.mirror["name"])) is stream
+
+    def _direct(self, name: str) -> Stream | None:
+        """Who answers direct gets of a stream: itself, or else its first mirror."""
+        catalog = self._context.catalog
+        stream = catalog.stream(name)
+        if stream is not None and stream.config.allow_direct:
+            return stream
+        for other in sorted(catalog.names()):
+            mirror = catalog.stream(other)
+            if mirror is None or not mirror.config.mirror_direct:
+                continue
+            if (mirror.config.mirror or {}).get("name") == name:
+                return mirror
+        return None
+
     def handle(self, subject: str, reply: str, payload: bytes, now: Nanos) -> list[Action]:
         """Carry out one request. Without a reply subject nothing is answered."""
         if subject.startswith(_DIRECT):
@@ -197,6 +226,7 @@ class Api:
         if stream is None:
             return self._refuse(what, STREAM_NOT_FOUND)
         body: Fields = bodies.stream_created(stream, self._context.identity.version, now)
+        body = {**body, **self._context.catalog.origins(name)}
         if what == "stream_create":
             body = {**body, "did_create": True}
         return bodies.success(what, body)
@@ -207,8 +237,8 @@ class Api:
 
     def _direct_get(self, subject: str, reply: str, payload: bytes) -> list[Action]:
         name, _, key = subject.removeprefix(_DIRECT).partition(".")
-        stream = self._context.catalog.stream(name)
-        if stream is None or not reply or not stream.config.allow_direct:
+        stream = self._direct(name)
+        if stream is None or not reply:
             return []
         if key:
             return [reads.direct_get_last(stream, reply, key, payload)]

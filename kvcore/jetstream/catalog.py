@@ -6,7 +6,7 @@ The API answers questions about streams that it doesn't own. It sees them throug
 Left out: servers elsewhere. Gathering states over the mesh comes with replication.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,3 +37,6 @@ class Catalog(Protocol):
 
     def consumers(self, name: str) -> Consumers:
         """The consumers of a stream that exists."""
+
+    def origins(self, name: str) -> Mapping[str, object]:
+        """The `mirror` or `sources` to show of a stream; empty for one that copies nothing."""

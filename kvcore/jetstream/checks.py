@@ -11,8 +11,10 @@ promise to readers, so it can be made but not taken back.
 
 The text of each error is part of the protocol, because tools print it and tests match it.
 
-Left out, and refused by `unsupported`: mirrors, sources, subject transforms,
-counters, atomic and batched publishing, schedules, asynchronous persistence.
+Mirrors, sources and transforms have rules of their own: `origin_checks.py`.
+
+Left out, and refused by `unsupported`: counters, atomic and batched publishing, schedules,
+asynchronous persistence.
 """
 
 from dataclasses import replace
@@ -22,6 +24,7 @@ from kvcore.jetstream import errors
 from kvcore.jetstream.config import StreamConfig
 from kvcore.jetstream.errors import ApiError, ConfigError, invalid_config
 from kvcore.jetstream.gojson import quoted
+from kvcore.jetstream.origin_checks import check_origins, unsupported_origin
 from kvcore.jetstream.transform import Transform
 from kvcore.limits import SECOND_NS
 from kvcore.nats import subject as subjects
@@ -40,7 +43,7 @@ def normalised(config: StreamConfig) -> StreamConfig:
     if config.first_seq > limits.SEQUENCE_MAX:
         raise _refused(f"first sequence can not be larger than {limits.SEQUENCE_MAX}")
     config = _checked_markers(config)
-    _check_origin(config)
+    check_origins(config)
     if not config.subjects and config.mirror is None and not config.sources:
         config = replace(config, subjects=(config.name,))
     _check_subjects(config)
@@ -68,16 +71,14 @@ def unsupported(config: StreamConfig) -> ApiError | None:
     if config.num_replicas > 1:
         return errors.REPLICAS_UNSUPPORTED
     asked = {
-        "mirror": config.mirror is not None,
-        "sources": config.sources,
-        "subject_transform": config.subject_transform is not None,
         "allow_msg_counter": config.allow_msg_counter,
         "allow_atomic": config.allow_atomic,
         "allow_msg_schedules": config.allow_msg_schedules,
         "allow_batched": config.allow_batched,
         "persist_mode": config.persist_mode == "async",
     }
-    for name, is_asked in asked.items():
+    origin = unsupported_origin(config)
+    for name, is_asked in {origin: bool(origin), **asked}.items():
         if is_asked:
             return invalid_config(f"{name} is not supported by this server yet")
     return None
@@ -208,22 +209,6 @@ def _checked_markers(config: StreamConfig) -> StreamConfig:
 
 
 _MARKER_MIN = f"{limits.MARKER_TTL_MIN_NS // SECOND_NS} second"
-
-
-def _check_origin(config: StreamConfig) -> None:
-    if config.mirror is not None:
-        if config.first_seq:
-            raise ConfigError(errors.MIRROR_WITH_FIRST_SEQ)
-        if config.subjects:
-            raise ConfigError(errors.MIRROR_WITH_SUBJECTS)
-        if config.sources:
-            raise ConfigError(errors.MIRROR_WITH_SOURCES)
-        if config.subject_delete_marker_ttl:
-            raise _refused("subject delete markers forbidden on mirrors")
-        if not config.mirror.get("name"):
-            raise ConfigError(errors.MIRROR_NAME_INVALID)
-    if any(not source.get("name") for source in config.sources):
-        raise ConfigError(errors.SOURCE_NAME_INVALID)
 
 
 def _check_subjects(config: StreamConfig) -> None:

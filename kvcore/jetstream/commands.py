@@ -96,6 +96,23 @@ class DeleteConsumer:
 
 
 @dataclass(frozen=True, slots=True)
+class Copy:
+    """A message of another stream, as it shall stand here. `source` is the key of the source
+    it came by, "" for a mirror; `after` is the sequence there that must have been the last
+    one copied, `life` tells the origin from its namesakes. `header` may be empty."""
+
+    source: str
+    life: str
+    after: int
+    seq: int
+    subject: str
+    header: bytes
+    payload: bytes
+    stored: Nanos  # when it was stored there
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class PauseConsumer:
     """Deliver nothing until a time; one that is past, such as 0, ends the pause."""
 
@@ -156,6 +173,7 @@ StreamCommand: TypeAlias = (
     | DeleteConsumer
     | PauseConsumer
     | Acked
+    | Copy
 )
 MetaCommand: TypeAlias = CreateStream | UpdateStream | DeleteStream
 Command: TypeAlias = StreamCommand | MetaCommand
@@ -175,6 +193,7 @@ _LETTERS: dict[bytes, type[Command]] = {
     b"C": UpdateConfig,
     b"K": CreateConsumer,
     b"k": DeleteConsumer,
+    b"O": Copy,
     b"W": PauseConsumer,
     b"A": Acked,
     b"S": CreateStream,

@@ -12,8 +12,8 @@ Metadata keys that begin with `_nats.` are the server's own. `_nats.req.level` i
 if a feature of API level 1 is used); `_nats.ver` and `_nats.level` are added to answers
 only, by `echo`, and dropped when a client sends them back.
 
-Left out: mirrors, sources, subject transforms and the other features named in
-`checks.unsupported`. Their fields are read and checked for shape, and then refused.
+Left out: the features named in `checks.unsupported`. Their fields are read and checked for
+shape, and then refused.
 """
 
 import json

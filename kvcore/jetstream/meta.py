@@ -24,6 +24,7 @@ from kvcore.jetstream import checks, errors
 from kvcore.jetstream.commands import CreateStream, DeleteStream, MetaCommand, UpdateStream
 from kvcore.jetstream.config import StreamConfig, decode_config
 from kvcore.jetstream.errors import ApiError, ConfigError
+from kvcore.jetstream.origin_checks import CYCLE, forms_cycle
 from kvcore.jetstream.outcome import (
     MetaOutcome,
     Refused,
@@ -93,7 +94,7 @@ class Meta:
         refusal = checks.create_refusal(config)
         if refusal is not None:
             return Refused(refusal)
-        config = checks.normalised(config)
+        config = self._inheriting(checks.normalised(config))
         existing = self.streams.get(config.name)
         if existing is not None and existing.config == config:
             return StreamCreated(existing, existed=True)
@@ -108,7 +109,7 @@ class Meta:
         return StreamCreated(assignment, existed=False)
 
     def _update(self, command: UpdateStream) -> StreamUpdated | Refused:
-        config = checks.normalised(from_json(command.config_json))
+        config = self._inheriting(checks.normalised(from_json(command.config_json)))
         existing = self.streams.get(config.name)
         if existing is None:
             return Refused(errors.STREAM_NOT_FOUND)
@@ -130,13 +131,23 @@ class Meta:
         return StreamDeleted(existing)
 
     def _clash(self, config: StreamConfig) -> ApiError | None:
-        """Whether another stream has claimed one of the subjects."""
+        """Whether another stream has claimed one of the subjects, or copies from this one
+        what this one would copy from it."""
+        if forms_cycle(config, {name: other.config for name, other in self.streams.items()}):
+            return CYCLE
         for name, other in self.streams.items():
             if name != config.name and subjects.first_overlap(
                 config.subjects, other.config.subjects
             ):
                 return errors.SUBJECTS_OVERLAP
         return None
+
+    def _inheriting(self, config: StreamConfig) -> StreamConfig:
+        """A mirror of a stream that answers direct gets may answer them in its stead."""
+        origin = self.streams.get(str((config.mirror or {}).get("name", "")))
+        if origin is None or not origin.config.allow_direct:
+            return config
+        return replace(config, mirror_direct=True)
 
     def stamped(self, command: MetaCommand) -> MetaCommand:
         """The command with this server's word on its quota, for the leader to propose.

@@ -17,6 +17,7 @@ from kvcore.jetstream.config import Json, StreamConfig, from_document
 from kvcore.jetstream.documents import kind, read_object
 from kvcore.jetstream.errors import ConfigError, invalid_json
 from kvcore.jetstream.gojson import quoted
+from kvcore.jetstream.times import parse_rfc3339
 
 _GO_TYPE: Final = "StreamConfigRequest.StreamConfig"
 _TEXTS: Final = "map[string]string"
@@ -38,7 +39,7 @@ _TRANSFORM = {"src": "string", "dest": "string"}
 _SOURCE = {
     "name": "string",
     "opt_start_seq": "uint64",
-    "opt_start_time": "string",
+    "opt_start_time": "time.Time",
     "filter_subject": "string",
     "subject_transforms": "[]server.SubjectTransformConfig",
     "external": "server.ExternalStream",
@@ -133,9 +134,22 @@ def _read(go_type: str, value: object, path: str) -> object:
             raise _mismatch(value, path, go_type)
         if isinstance(value, float) or not low <= value <= high:
             raise _mismatch(value, path, go_type, f" {value}")
+    elif go_type == "time.Time":
+        _check_time(value)
     elif not isinstance(value, bool if go_type == "bool" else str):
         raise _mismatch(value, path, go_type)
     return value
+
+
+def _check_time(value: object) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(invalid_json("Time.UnmarshalJSON: input is not a JSON string"))
+    if parse_rfc3339(value) is None:
+        text = quoted(value, html=False)
+        form = '"2006-01-02T15:04:05Z07:00"'
+        raise ConfigError(
+            invalid_json(f'parsing time {text} as {form}: cannot parse {text} as "2006"')
+        )
 
 
 def _read_item(go_type: str, value: object, path: str) -> object:

@@ -21,6 +21,7 @@ from kvcore.jetstream.dedup import RecentIds
 from kvcore.jetstream.expiry import Expiry
 from kvcore.jetstream.ledger import Ledger
 from kvcore.jetstream.messages import Messages
+from kvcore.jetstream.origins import Positions, origins_of
 from kvcore.jetstream.records import (
     StoredMessage,
     StreamRecord,
@@ -31,7 +32,9 @@ from kvcore.jetstream.records import (
     encode_state,
 )
 from kvcore.jetstream.times import rfc3339
+from kvcore.jetstream.transform import Transform
 from kvcore.limits import Nanos
+from kvcore.nats import subject as subjects
 from kvcore.storage import keys
 from kvcore.storage.overlay import Records
 
@@ -85,6 +88,8 @@ class StreamState:
         self._messages = Messages(gid, records, in_file=config.storage == "file")
         self._recent = RecentIds(gid, records)
         self._expiry = Expiry()
+        self.positions = Positions(gid, records)
+        self._adopt(config)
         self._age_from = 0  # every message below this is exempt from max_age
         self._state_key = state_key
         state = records.get(state_key)
@@ -97,13 +102,25 @@ class StreamState:
             self._restore(decode_state(state))
         self._budget.used += self._messages.bytes
 
+    def _adopt(self, config: StreamConfig) -> None:
+        """Take a configuration for the one in force."""
+        self.config = config
+        self.origins = origins_of(config)
+        wanted = config.subject_transform or {}
+        target = str(wanted.get("dest") or "")
+        self._transform = Transform.of(str(wanted.get("src") or ">"), target) if target else None
+
+    def _named(self, subject: str) -> str:
+        """What a message's subject becomes when it is stored."""
+        transform = self._transform
+        if transform is None or not subjects.matches(transform.source, subject):
+            return subject
+        return transform.apply(subject)
+
     def _restore(self, state: StreamRecord) -> None:
         for seq, record in self._messages.restore():
-            if b"\r\nNats-TTL:" in record:
-                message = decode_message(seq, record)
-                headers = conditions.read_headers(message.header or b"")
-                ttl = conditions.read_ttl(headers.get(conditions.TTL, b""))
-                self._expiry.add(seq, message.time, ttl or 0)
+            if self.config.allow_msg_ttl and b"\r\nNats-TTL:" in record:
+                self._await_expiry(decode_message(seq, record))
         if state.last_seq > self._messages.last_seq:
             self._messages.skip_to(state.last_seq + 1)
         if not len(self._messages):
@@ -112,11 +129,18 @@ class StreamState:
         self._time = state.time
         self.last_msg_id = state.last_msg_id
         self._recent.restore()
+        self.positions.restore()
         for key, record in self._records.scan(*keys.consumers(self.gid)):
             created, consumer = decode_stamped(record)
             self.consumers[keys.suffix(key).decode()] = ConsumerRecord(
                 consumer_config.decode(consumer), created
             )
+
+    def _await_expiry(self, message: StoredMessage) -> None:
+        """A message lives as long as its header says."""
+        headers = conditions.read_headers(message.header or b"")
+        ttl = conditions.read_ttl(headers.get(conditions.TTL, b""))
+        self._expiry.add(message.seq, message.time, ttl or 0)
 
     def _save(self, index: int) -> None:
         """Write the state record: `index` is the last command that was applied."""

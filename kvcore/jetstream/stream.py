@@ -11,9 +11,9 @@ at apply is the larger of the command's and the last one's: it never goes back.
 
 The parts: `state.py` has what a stream is and how it is read, `publish.py` judges a publish,
 `retention.py` decides what has to go, `dedup.py` and `expiry.py` remember ids and due times,
-`progress.py` how far consumers have come.
+`progress.py` how far consumers have come, `copying.py` takes over what others have.
 
-Left out: mirrors, sources and transforms.
+Left out: counters, batches and schedules.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ from typing import assert_never
 from kvcore.jetstream import conditions, consumer_config, errors, progress, publish, retention
 from kvcore.jetstream.commands import (
     Acked,
+    Copy,
     CreateConsumer,
     DeleteConsumer,
     DeleteMessage,
@@ -34,6 +35,7 @@ from kvcore.jetstream.commands import (
     UpdateConfig,
 )
 from kvcore.jetstream.config import StreamConfig, decode_config
+from kvcore.jetstream.copying import Copying
 from kvcore.jetstream.errors import ApiError
 from kvcore.jetstream.filters import matcher
 from kvcore.jetstream.gojson import is_unicode, quoted
@@ -50,16 +52,15 @@ from kvcore.jetstream.outcome import (
     Updated,
 )
 from kvcore.jetstream.records import encode_stamped
-from kvcore.jetstream.state import Budget, ConsumerRecord, StreamState
+from kvcore.jetstream.state import Budget, ConsumerRecord
 from kvcore.limits import Nanos
-from kvcore.nats import headers as header_blocks
 from kvcore.storage import keys
 from kvcore.storage.overlay import Records
 
 __all__ = ["Budget", "ConsumerRecord", "Stream"]
 
 
-class Stream(StreamState):
+class Stream(Copying):
     """The machine of one stream's group; see the module's text."""
 
     def __init__(
@@ -97,6 +98,8 @@ class Stream(StreamState):
                 outcome = self._create_consumer(command)
             case DeleteConsumer():
                 outcome = self._delete_consumer(command)
+            case Copy():
+                outcome = self._copy(command)
             case PauseConsumer():
                 outcome = self._pause_consumer(command)
             case Acked():
@@ -110,6 +113,8 @@ class Stream(StreamState):
         return outcome
 
     def _publish(self, command: Publish) -> Outcome:
+        if self._transform is not None:
+            command = replace(command, subject=self._named(command.subject))
         block = command.header
         headers = conditions.NO_HEADERS
         if block is not None and b"\r\nNats-" in block:
@@ -152,42 +157,6 @@ class Stream(StreamState):
         outcome.previous = previous
         return outcome
 
-    def _store(
-        self, subject: str, block: bytes | None, payload: bytes, ttl: int
-    ) -> tuple[int, list[int]]:
-        """Append a message and enforce the limits: its sequence, and what had to go."""
-        seq = self._messages.append(subject, block, payload, self._time)
-        if ttl:
-            self._expiry.add(seq, self._time, ttl)
-        return seq, self._forget(retention.enforce(self.config, self._messages, subject))
-
-    def _forget(self, removed: list[int]) -> list[int]:
-        if self._expiry:
-            for seq in removed:
-                self._expiry.forget(seq)
-        return removed
-
-    def _raised(self, ttl: int, block: bytes | None) -> tuple[int, bytes | None]:
-        """A time to live below the marker's is raised to it, in the stored header as well.
-
-        Otherwise a marker could outlive the message after it. With one message a subject
-        there is nothing to outlive.
-        """
-        marker_ttl = retention.marker_seconds(self.config)
-        if not 0 < ttl < marker_ttl or self.config.max_msgs_per_subject == 1:
-            return ttl, block
-        assert block is not None
-        name = conditions.TTL.decode()
-        rest = header_blocks.without(block, (name,))
-        return marker_ttl, header_blocks.with_header(rest, name, str(marker_ttl))
-
-    def _roll_up(self, value: bytes, subject: str, seq: int) -> list[int]:
-        """Drop what a rollup replaces: its subject's earlier messages, or all."""
-        if not value:
-            return []
-        filters = (subject,) if value.lower() == b"sub" else ()
-        return self._forget(self._messages.remove_below(filters, seq))
-
     def _skip(self, command: Publish, headers: conditions.Headers, msg_id: str) -> Outcome:
         """Acknowledge a message that no consumer wants: it takes a sequence, and is gone."""
         seq = self._messages.last_seq + 1
@@ -197,16 +166,6 @@ class Stream(StreamState):
         outcome = self._acked(command, b"%b%d}" % (self._ack_prefix, seq))
         outcome.removed = self._roll_up(headers.get(conditions.ROLLUP, b""), command.subject, seq)
         return outcome
-
-    def _note_id(self, msg_id: str, seq: int) -> None:
-        self.last_msg_id = msg_id
-        if msg_id and self.config.duplicate_window:
-            self._recent.add(msg_id, seq, self._time)
-
-    def _is_wanted(self, subject: str) -> bool:
-        return any(
-            matcher(consumer.config.filters)(subject) for consumer in self.consumers.values()
-        )
 
     def _acked(self, command: Publish, payload: bytes) -> Outcome:
         if self.config.no_ack:
@@ -278,9 +237,14 @@ class Stream(StreamState):
         return outcome
 
     def _update(self, command: UpdateConfig) -> Outcome:
-        before = self.config.retention
-        self.config = decode_config(command.config_json)
+        before, knew_ttl = self.config.retention, self.config.allow_msg_ttl
+        self._adopt(decode_config(command.config_json))
         self._save_config()
+        if self.config.allow_msg_ttl and not knew_ttl:  # copies may have been waiting for it
+            for seq in self._messages.sequences():
+                message = self._messages.get(seq)
+                assert message is not None
+                self._await_expiry(message)
         removed = self._forget(retention.enforce_all(self.config, self._messages))
         if self.config.retention == "interest" != before:
             removed += self._drop_unwanted()

@@ -73,7 +73,7 @@ def info(context: Context, call: Call) -> Fields:
     """STREAM.INFO; what doesn't even look like JSON is ignored, as on nats-server."""
     body = call.payload if call.payload.lstrip()[:1] in (b"{", b"[") else b""
     asked = Asked(body, offset=0, subjects_filter="", deleted_details=False)
-    return bodies.stream_info(
+    shown = bodies.stream_info(
         context.stream(call.names[0]),
         context.identity,
         call.now,
@@ -81,6 +81,7 @@ def info(context: Context, call: Call) -> Fields:
         offset=max(asked.number("offset"), 0),
         deleted_details=asked.flag("deleted_details"),
     )
+    return {**shown, **context.catalog.origins(call.names[0])}
 
 
 def names(context: Context, call: Call) -> Fields:
@@ -92,8 +93,11 @@ def names(context: Context, call: Call) -> Fields:
 def listing(context: Context, call: Call) -> Fields:
     """STREAM.LIST, perhaps of those that could hold a subject."""
     found, numbers = _listed(context, call, limits.LIST_PAGE_COUNT)
-    streams = [context.stream(name) for name in found]
-    return {**numbers, "streams": [bodies.stream_listed(one, call.now) for one in streams]}
+    streams = [
+        {**bodies.stream_listed(context.stream(name), call.now), **context.catalog.origins(name)}
+        for name in found
+    ]
+    return {**numbers, "streams": streams}
 
 
 def _listed(context: Context, call: Call, limit: int) -> tuple[list[str], dict[str, object]]:

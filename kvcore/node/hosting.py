@@ -93,6 +93,8 @@ class Host:
         wanted: list[tuple[str, Handler]] = []
         wanted += [(subject, self._on_publish) for subject in self.stream.config.subjects]
         wanted += [(subject, on_request) for subject in api.stream_subscriptions(self.stream)]
+        stand_in = self._stand_in(api, on_request)
+        wanted += [(subject, stand_in) for subject in api.origin_subscriptions(self.stream)]
         wanted.append((f"$JS.FC.{self.name}.>", self._on_flow_reply))
         self._subscriptions = [self._broker.subscribe(*pair) for pair in wanted]
         for name in self.stream.ledgers:
@@ -114,6 +116,15 @@ class Host:
         for subscription in self._of_consumers.pop(name, ()):
             self._broker.unsubscribe(subscription)
 
+    def _stand_in(self, api: Api, on_request: Handler) -> Handler:
+        """A mirror answers for its origin only where the origin doesn't."""
+
+        def answer(message: Message) -> None:
+            if api.stands_in(self.name):
+                on_request(message)
+
+        return answer
+
     def unsubscribe(self) -> None:
         """Give the subjects up: from now on nobody answers there."""
         for subscription in self._subscriptions:
@@ -130,10 +141,12 @@ class Host:
 
     # -- what arrives ----------------------------------------------------------------------
 
-    def propose(self, command: StreamCommand) -> None:
-        """Append to the group's log; the outcome comes back when it is durable."""
-        self.group.propose(command)
+    def propose(self, command: StreamCommand) -> int:
+        """Append to the group's log and return the index there; the outcome comes back when
+        it is durable."""
+        index = self.group.propose(command)
         self._touch(self)
+        return index
 
     def _on_publish(self, message: Message) -> None:
         self.group.propose(
@@ -216,6 +229,7 @@ class Hosts:
 
     def __init__(self) -> None:
         self._by_name: dict[str, Host] = {}
+        self.report: Callable[[str], dict[str, object]] = lambda _name: {}
 
     def __iter__(self) -> Iterator[Host]:
         return iter(self._by_name.values())
@@ -248,3 +262,7 @@ class Hosts:
     def consumers(self, name: str) -> Consumers:
         """Its consumers; the stream must exist."""
         return self._by_name[name].consumers
+
+    def origins(self, name: str) -> dict[str, object]:
+        """What it copies from, and how far it has come."""
+        return self.report(name)

@@ -50,6 +50,7 @@ from kvcore.limits import Nanos
 from kvcore.node import system
 from kvcore.node.broker import Broker, Message
 from kvcore.node.config import NodeConfig
+from kvcore.node.following import Following
 from kvcore.node.groups import FILE, MEMORY, Group, destroy_all_but
 from kvcore.node.hosting import Host, Hosts
 from kvcore.node.io import (
@@ -100,6 +101,8 @@ class Node:
         self._touched: dict[Host, None] = {}
         self._answers: deque[Answers] = deque()
         self._hosts = Hosts()
+        self._following = Following(self._hosts, self._clock)
+        self._hosts.report = self._following.report
         self._budgets = {FILE: Budget(config.max_storage), MEMORY: Budget(config.max_memory)}
         quota = Quota(memory_bytes=config.max_memory, file_bytes=config.max_storage)
         self._meta = Meta(self._overlays[FILE], quota)
@@ -138,6 +141,7 @@ class Node:
     def effects(self) -> Effects:
         """What this turn asks of the driver; see `Effects` for the order."""
         self._continue_answers()
+        self._following.work()
         awaiting: list[tuple[Host | None, int]] = []
         if self._meta_touched:
             self._meta_touched = False
@@ -156,7 +160,7 @@ class Node:
         """When the next `TimerFired` is wanted; a time in the past is at once."""
         if self._answers:
             return self._clock.now
-        times = (self._broker.deadline(), self._wakeups.next())
+        times = (self._broker.deadline(), self._wakeups.next(), self._following.deadline())
         return min((at for at in times if at is not None), default=None)
 
     # -- for those who look inside ---------------------------------------------------------
@@ -228,9 +232,11 @@ class Node:
         if not host.is_leading and host.group.is_leader:
             host.lead(self._meta.streams[host.name], self._api, self._on_request)
             self._tell("stream-leader", stream=host.name, term=host.group.term)
+            self._following.arrange(host)
             unanswered, host.unanswered = host.unanswered, []
             for each in unanswered:
                 self._follow_meta(each)
+        self._following.moved(host)
         self._touch(host)
 
     def _on_timer(self, now: Nanos) -> None:
@@ -289,6 +295,7 @@ class Node:
     def _respond(self, host: Host, outcome: Outcome) -> None:
         if outcome.kind == "UpdateConfig":
             host.subscribe(self._api, self._on_request)
+            self._following.arrange(host)
         if outcome.reply:
             answer = outcome.payload or self._api.respond_stream(
                 host.name, outcome, self._clock.now
@@ -311,6 +318,7 @@ class Node:
                 host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
             case StreamDeleted(assignment):
                 host = self._hosts.remove(assignment.config.name)
+                self._following.forget(host)
                 host.dismiss()
                 host.stream.release()
                 host.group.destroy()

@@ -53,6 +53,16 @@ DIFFERENCES: tuple[Difference, ...] = (
     Difference(TABLE, r"(?P<rule>─{2,})", "as wide as the age in its column"),
     Difference(TABLE, r"(?P<pad> +)(?=│)", "as wide as the age in its column"),
     Difference(TABLE, r"^│(?P<margin> {2,})", "the title stands in the middle of the table"),
+    Difference(
+        r"^(kv (add|info|edit)|stream (info|state))",
+        rf"Last Seen: (?P<age>never|1ns|{AGE})$",
+        "nats-server hears of an origin now and then, kvcore reads it where it stands",
+    ),
+    Difference(
+        r"^stream get",
+        r"Nats-Stream-Source: \S+ \d+ \S+ \S+ \S+ (?P<life>\w{8})$",
+        "made by chance there, a digest here",
+    ),
     # who the server is
     Difference(
         r"^(rtt|account info)",

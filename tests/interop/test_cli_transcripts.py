@@ -24,17 +24,6 @@ SIDE_BY_SIDE = 4
 # nats-server against itself shows that the masks are enough: KVCORE_INTEROP_OURS=nats-server
 OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
 
-LATER = {"mirror": "mirrors and sources are refused by name; they come with the KV surface"}
-COMPARED = [
-    pytest.param(
-        family,
-        marks=[pytest.mark.xfail(reason=LATER[family], strict=True)]
-        if family in LATER and OURS == "kvcore"
-        else [],
-    )
-    for family in FAMILIES
-]
-
 
 def _type(family: str, kind: str) -> list[Entry]:
     with tempfile.TemporaryDirectory(prefix="kvcore-home-") as home, running(kind) as server:
@@ -71,7 +60,7 @@ def transcriber() -> Iterator[Transcriber]:
     transcriber.close()
 
 
-@pytest.mark.parametrize("family", COMPARED)
+@pytest.mark.parametrize("family", FAMILIES)
 def test_same_commands_give_the_same_lines_and_exit_codes(
     transcriber: Transcriber, family: str
 ) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from kvcore.jetstream.commands import (
     Acked,
     CodecError,
+    Copy,
     CreateConsumer,
     CreateStream,
     DeleteConsumer,
@@ -38,6 +39,18 @@ stream_commands = st.one_of(
     st.builds(UpdateConfig, st.binary(max_size=60), text, number),
     st.builds(CreateConsumer, st.binary(max_size=60), text, text, text, number),
     st.builds(DeleteConsumer, text, text, number),
+    st.builds(
+        Copy,
+        text,
+        text,
+        number,
+        number,
+        text,
+        st.binary(max_size=60),
+        st.binary(max_size=60),
+        number,
+        number,
+    ),
     st.builds(PauseConsumer, text, number, text, number),
     st.builds(Acked, text, st.binary(max_size=60), text, number),
 )

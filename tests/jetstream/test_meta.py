@@ -114,9 +114,9 @@ def test_delete_forgets_the_stream():
 @pytest.mark.parametrize(
     "fields",
     [
-        {"mirror": {"name": "Z"}, "subjects": []},
-        {"sources": [{"name": "Z"}]},
-        {"subject_transform": {"src": ">", "dest": "r.>"}},
+        {"mirror": {"name": "Z", "external": {"api": "$JS.d.API"}}, "subjects": []},
+        {"sources": [{"name": "Z", "external": {"api": "$JS.d.API"}}]},
+        {"sources": [{"name": "Z", "consumer": {"name": "c"}}]},
         {"allow_msg_counter": True},
         {"allow_atomic": True},
         {"allow_msg_schedules": True},

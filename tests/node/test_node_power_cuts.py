@@ -217,6 +217,7 @@ def picture(stream):
     """All that a stream is, as one value."""
     found = [stream.message(seq) for seq in stream.sequences()]
     facts = (stream.config, stream.created, stream.consumers, stream.last_msg_id)
+    facts = (*facts, dict(stream.positions._at))
     return (*facts, stream.state(), stream.next_expiry(), dict(stream._recent._sequence_of), found)
 
 

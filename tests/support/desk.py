@@ -55,6 +55,9 @@ class Desk:
     def consumers(self, name: str) -> Consumers:
         return self.hosted[name]
 
+    def origins(self, _name: str) -> dict[str, object]:
+        return {}
+
     # -- requests
 
     def send(self, subject: str, body: object = b"", reply: str = "reply") -> list[Answer]:
