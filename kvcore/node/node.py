@@ -202,17 +202,20 @@ class Node:
         self._touched[host] = None
 
     def _finish_turn(self, host: Host, awaiting: list[tuple[Host | None, int]]) -> None:
-        """Deliver, and put the turn's entries into the batch or, in memory, commit them."""
+        """Put the turn's entries into the batch or, in memory, commit them; then deliver."""
         if not self._hosts.has(host):
             self._wakeups.set(host, None)
             return
-        if host.is_leading:
-            host.poll()
-        group = host.group
-        if group.flush():
-            awaiting.append((host, group.last_index))
-        elif group.engine == MEMORY and group.last_index > group.applied:
-            self._persisted(host, group.last_index)
+        group, flushed = host.group, -1
+        while group.last_index != flushed:  # delivering may propose: acks, an expiry
+            flushed = group.last_index
+            if group.flush():
+                awaiting.append((host, flushed))
+            elif group.engine == MEMORY and flushed > group.applied:
+                self._persisted(host, flushed)
+            if host.is_leading:
+                host.poll()
+        self._touched.pop(host, None)
         self._wakeups.set(host, host.deadline() if host.is_leading else None)
 
     def _commit(self, ticket: int) -> None:

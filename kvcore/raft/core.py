@@ -18,8 +18,9 @@ Left out, until there are others to talk to: messages, elections with more than 
 replication, membership, snapshots.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kvcore.raft.entry import Entry, EntryKind, HardState
 
@@ -48,8 +49,7 @@ class NotLeader(Exception):  # noqa: N818 - the protocol's own name for this ans
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """All that a server knows of its group. 0 <= applied-by-host <= commit <= last index.
 
     `log` is contiguous; its first entry has the index `first`. `handed` and `delivered` are
@@ -133,7 +133,7 @@ class Raft:
         """Everything, as one value."""
         if self._proposed:
             state = self._state
-            self._state = replace(state, log=state.log + tuple(self._proposed))
+            self._state = state._replace(log=state.log + tuple(self._proposed))
             self._proposed = []
         return self._state
 
@@ -171,8 +171,8 @@ class Raft:
             return None
         log = state.log + tuple(self._proposed)
         self._proposed = []
-        self._state = after = replace(
-            state, log=log, hard_handed=True, handed=last, delivered=state.commit
+        self._state = after = state._replace(
+            log=log, hard_handed=True, handed=last, delivered=state.commit
         )
         return Ready(
             role=state.role,
@@ -192,7 +192,7 @@ class Raft:
         if upto > state.persisted:
             # Alone, what this disk holds a majority holds. With others: only entries of the
             # current term are counted (section 5.4.2); an older one follows with them.
-            self._state = replace(state, persisted=upto, commit=max(state.commit, upto))
+            self._state = state._replace(persisted=upto, commit=max(state.commit, upto))
 
     def trim(self, upto: int) -> None:
         """Forget the log up to this index, but never the entry that was delivered last."""
@@ -200,8 +200,8 @@ class Raft:
         upto = min(upto, state.delivered - 1)
         if upto >= state.first:
             kept = state.log[upto + 1 - state.first :]
-            self._state = replace(state, first=upto + 1, log=kept)
+            self._state = state._replace(first=upto + 1, log=kept)
 
     def _become(self, role: Role) -> None:
         assert role in TRANSITIONS[self.role], f"a {self.role.value} can't become {role.value}"
-        self._state = replace(self._state, role=role)
+        self._state = self._state._replace(role=role)

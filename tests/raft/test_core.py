@@ -1,7 +1,5 @@
 """Raft with one server: what it may do, and when."""
 
-from dataclasses import FrozenInstanceError
-
 import pytest
 
 from kvcore.raft.core import TRANSITIONS, NotLeader, Raft, Role, State, recovered
@@ -122,7 +120,7 @@ def test_the_state_is_one_frozen_value_that_hashes_by_content():
     assert play() == play()
     assert hash(play()) == hash(play())
     assert play() is not play()
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         play().commit = 9
     assert isinstance(play().log, tuple)
 
