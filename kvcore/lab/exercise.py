@@ -30,7 +30,7 @@ Left out: marks, deadlines, and anything that reads the learner's source for mor
 import importlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -164,19 +164,33 @@ def judge(
     for name, given in zip(task.names, answers, strict=True):
         if given is None:
             return _result(task, not_yet(f"{name} is None", "an answer", hint="error"))
-    todo = list(seeds if seeds is not None else range(1, task.seeds + 1))
+    cases = _Cases(list(seeds if seeds is not None else range(1, task.seeds + 1)))
     learner = task.learner(answers)
-    outcome = sandbox.run(lambda: task.check(learner, todo), answers, patience=patience)
-    return _result(task, _verdict(outcome))
+    outcome = sandbox.run(lambda: task.check(learner, cases), answers, patience=patience)
+    return _result(task, _verdict(outcome, cases.at))
 
 
-def _verdict(outcome: sandbox.Value[Verdict] | sandbox.Failure) -> Verdict:
+class _Cases:
+    """The seeds of a check, and which of them it is at: an exception tells that one."""
+
+    def __init__(self, seeds: list[int]) -> None:
+        self._seeds = seeds
+        self.at: int | None = None
+
+    def __iter__(self) -> Iterator[int]:
+        for seed in self._seeds:
+            self.at = seed
+            yield seed
+        self.at = None
+
+
+def _verdict(outcome: sandbox.Value[Verdict] | sandbox.Failure, seed: int | None) -> Verdict:
     if isinstance(outcome, sandbox.Value):
         return outcome.value
     if outcome.kind == "ours":
         return unknown(f"the check itself failed: {outcome}")
     wanted = {"error": "an answer", "loop": "an end", "wait": "an answer in the end"}[outcome.kind]
-    return not_yet(str(outcome), wanted, hint=outcome.kind)
+    return not_yet(str(outcome), wanted, seed=seed, hint=outcome.kind)
 
 
 def _result(task: Exercise, verdict: Verdict) -> Result:

@@ -270,3 +270,16 @@ def test_none_in_place_of_a_function_is_rejected_as_what_it_is(capsys):
     assert not result
     assert result.word == "NOT YET"
     assert "is None" in capsys.readouterr().out
+
+
+def test_an_exception_names_the_seed_of_the_case_it_came_from(capsys):
+    def fails_late(number):
+        if number > 2:
+            raise LookupError("lost")
+        return 2 * number
+
+    result = check("90a", fails_late)
+    assert result.verdict.seed is not None
+    again = check("90a", fails_late, seed=result.verdict.seed)
+    assert "lost" in again.verdict.observed
+    assert f"seed={result.verdict.seed}" in capsys.readouterr().out
