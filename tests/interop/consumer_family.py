@@ -17,7 +17,6 @@ CONSUMER: tuple[Step, ...] = (
     R("consumer next ORD pull --count 2 --ack"),
     R("consumer next ORD pull --nak"),
     R("consumer next ORD pull --term"),
-    R("consumer next ORD pull --timeout 1s"),
     R("consumer info ORD pull"),
     R("consumer info ORD missing"),
     R(
