@@ -110,11 +110,6 @@ def local(moment: str) -> str:
     return f"{datetime.fromisoformat(whole).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
-def is_zero_time(moment: str) -> bool:
-    """Whether `moment` is Go's way to say never."""
-    return moment.startswith("0001-01-01")
-
-
 def printable(value: bytes) -> str:
     """The value itself, or its base64 if one of its bytes is no visible ASCII character."""
     if all(0x20 <= byte < 0x7F for byte in value):

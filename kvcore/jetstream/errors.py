@@ -136,13 +136,6 @@ def rollup_invalid(value: str) -> ApiError:
     return ApiError(500, 10111, f"rollup value invalid: {quoted(value, html=False)}")
 
 
-def no_placement(tags: tuple[str, ...] = ()) -> ApiError:
-    """No server satisfies what a stream asks for."""
-    listed = " ".join(f"'{tag}'" for tag in tags)
-    suffix = f", tags not matched [{listed}]" if tags else ""
-    return ApiError(400, 10005, f"no suitable peers for placement{suffix}")
-
-
 def sequence_not_found(sequence: int) -> ApiError:
     """A message delete that named a sequence whose message is gone."""
     return ApiError(400, 10043, f"sequence {sequence} not found")

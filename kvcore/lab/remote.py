@@ -25,7 +25,6 @@ class RealCluster(Cluster):
 
     def __init__(self, *, beside: bool = False) -> None:
         super().__init__()
-        self._beside = beside
         loop = asyncio._get_running_loop()  # noqa: SLF001 - None outside a loop
         self._loop = None if isinstance(loop, VirtualLoop) else loop
         if not beside:

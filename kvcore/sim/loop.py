@@ -192,10 +192,6 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
             self._clients_own.add(task)
         return task
 
-    def is_clients_own(self, task: asyncio.Task[Any]) -> bool:
-        """Whether nats-py started the task for itself: its reader, its pinger, …"""
-        return task in self._clients_own
-
     def unfinished(self) -> list[asyncio.Task[Any]]:
         """The tasks that are not done, oldest first."""
         return [task for _, task in sorted(self._born.items()) if not task.done()]
