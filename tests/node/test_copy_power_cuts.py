@@ -11,9 +11,9 @@ import pytest
 
 from kvcore.limits import SECOND_NS
 from kvcore.nats import headers
-from kvcore.node.groups import Group
 from kvcore.node.io import ClientData, TimerFired
 from tests.node.test_node_power_cuts import MSG_ID, TTL, Machine, api, message
+from tests.support.noted import note_proposals
 
 CONFIGS = {
     "O": {"subjects": ["o.>"], "allow_msg_ttl": True, "duplicate_window": SECOND_NS},
@@ -64,17 +64,7 @@ class Copies(Machine):
 
 @pytest.mark.parametrize("seed", range(10))
 def test_after_any_power_cut_copies_are_complete_and_single(seed, monkeypatch):
-    logs = {}
-    propose = Group.propose
-
-    def noted(group, command):
-        index = propose(group, command)
-        log = logs.setdefault(group.gid, [])
-        del log[index - 1 :]  # a group in memory begins again
-        log.append(command)
-        return index
-
-    monkeypatch.setattr(Group, "propose", noted)
+    logs = note_proposals(monkeypatch)
     machine = Copies(seed, logs)
     machine.run(100)
     machine.rest()

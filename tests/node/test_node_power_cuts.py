@@ -17,7 +17,7 @@ from kvcore.jetstream.outcome import StreamCreated
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import MILLISECOND_NS, SECOND_NS
 from kvcore.node.config import NodeConfig
-from kvcore.node.groups import FILE, Group
+from kvcore.node.groups import FILE
 from kvcore.node.io import ClientConnected, ClientData, Synced, TimerFired
 from kvcore.node.node import Node
 from kvcore.sim.disk import SimulatedDisk
@@ -26,6 +26,7 @@ from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.memory import MemoryStorage
 from kvcore.storage.overlay import Overlay
 from tests.support.driven import CONNECT, START
+from tests.support.noted import note_proposals
 
 TTL = b"NATS/1.0\r\nNats-TTL: %d\r\n\r\n"
 ROLLUP = b"NATS/1.0\r\nKV-Operation: PURGE\r\nNats-Rollup: sub\r\n\r\n"
@@ -223,17 +224,7 @@ def picture(stream):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_after_any_power_cut_the_server_is_what_its_logs_say(seed, monkeypatch):
-    logs = {}
-    propose = Group.propose
-
-    def noted(group, command):
-        index = propose(group, command)
-        log = logs.setdefault(group.gid, [])
-        del log[index - 1 :]  # a group in memory begins again
-        log.append(command)
-        return index
-
-    monkeypatch.setattr(Group, "propose", noted)
+    logs = note_proposals(monkeypatch)
     machine = Machine(seed, logs)
     machine.run(150)
     assert machine.starts > 10
