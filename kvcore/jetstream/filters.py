@@ -14,6 +14,8 @@ from typing import TypeAlias
 
 from kvcore.nats import subject as subjects
 
+_AFTER_DOT = chr(ord(".") + 1)
+
 Matcher: TypeAlias = Callable[[str], bool]
 
 
@@ -22,6 +24,20 @@ def is_literal(pattern: str) -> bool:
     if "*" not in pattern and ">" not in pattern:
         return True
     return not any(token in ("*", ">") for token in pattern.split("."))
+
+
+def bounds(pattern: str) -> tuple[str, str | None]:
+    """A pattern with wildcards matches only subjects of `[start, end)`, in the order of
+    strings; no end, no bound. What stands before the first wildcard ends with a dot."""
+    tokens = pattern.split(".")
+    first = next((at for at, token in enumerate(tokens) if token in ("*", ">")), len(tokens))
+    prefix = "".join(f"{token}." for token in tokens[:first])
+    return prefix, f"{prefix[:-1]}{_AFTER_DOT}" if prefix else None
+
+
+def takes_all_between(pattern: str) -> bool:
+    """Whether it matches every subject within its `bounds`: `>`, or a prefix that ends so."""
+    return pattern == ">" or bool(_prefix(pattern))
 
 
 def matcher(filters: Sequence[str]) -> Matcher:

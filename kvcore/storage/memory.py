@@ -28,7 +28,7 @@ class MemoryView:
     def __init__(self, store: "MemoryStorage") -> None:
         self._store = store
         self._saved: dict[bytes, bytes | None] = {}  # None: the key was absent
-        self._saved_keys = SortedKeys()
+        self._saved_keys = SortedKeys(b"")
         self._open = True
 
     def save(self, key: bytes, old: bytes | None) -> None:
@@ -78,7 +78,7 @@ class MemoryStorage:
     def __init__(self) -> None:
         self.size_bytes = 0  # of all keys and values
         self._values: dict[bytes, bytes] = {}
-        self._keys = SortedKeys()
+        self._keys = SortedKeys(b"")
         self._views: list[MemoryView] = []
 
     def __len__(self) -> int:

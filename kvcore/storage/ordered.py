@@ -6,29 +6,38 @@ chunk, then the place in it, and an insertion moves a few kilobytes at most. Add
 removing a key costs about a microsecond whatever the size, and 8 bytes a key of memory.
 
 `_floors[i]` is at most the least key of chunk i and more than every key of the chunk
-before; it may be stale, which is harmless. `_floors[0]` is empty, so every key has a chunk.
+before; it may be stale, which is harmless. `_floors[0]` is the least key that there can be,
+so every key has a chunk.
+
+Stores keep keys of bytes this way, streams their subjects.
 
 Left out: a balanced tree. In Python its nodes would cost more than all the rest.
 """
 
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 CHUNK_KEYS = 512
 
+Key = TypeVar("Key", str, bytes)
 
-class SortedKeys:
-    """A set of byte strings that can be read in ascending order from any place."""
 
-    __slots__ = ("_chunks", "_floors")
+class SortedKeys(Generic[Key]):
+    """A set of strings that can be read in ascending order from any place; `least` is the
+    empty one."""
 
-    def __init__(self) -> None:
-        self._chunks: list[list[bytes]] = [[]]
-        self._floors: list[bytes] = [b""]
+    __slots__ = ("_chunks", "_floors", "_least")
+
+    def __init__(self, least: Key) -> None:
+        self._least: Key = least
+        self._chunks: list[list[Key]] = [[]]
+        self._floors: list[Key] = [least]
 
     def __len__(self) -> int:
         return sum(map(len, self._chunks))
 
-    def add(self, key: bytes) -> None:
+    def add(self, key: Key) -> None:
         """Add a key that is not present."""
         at = bisect_right(self._floors, key) - 1
         chunk = self._chunks[at]
@@ -46,7 +55,7 @@ class SortedKeys:
             self._floors.insert(at + 1, chunk[half])
             del chunk[half:]
 
-    def remove(self, key: bytes) -> None:
+    def remove(self, key: Key) -> None:
         """Remove a key that is present."""
         at = bisect_right(self._floors, key) - 1
         chunk = self._chunks[at]
@@ -56,9 +65,9 @@ class SortedKeys:
         if len(chunk) < CHUNK_KEYS // 4:
             self._shrink(at)
 
-    def take_range(self, start: bytes, end: bytes) -> list[bytes]:
+    def take_range(self, start: Key, end: Key) -> list[Key]:
         """Remove and return the keys of `[start, end)`, ascending."""
-        taken: list[bytes] = []
+        taken: list[Key] = []
         at = bisect_right(self._floors, start) - 1
         while at < len(self._chunks):
             chunk = self._chunks[at]
@@ -73,9 +82,9 @@ class SortedKeys:
                 at += 1
         return taken
 
-    def first(self, start: bytes, end: bytes | None, count: int) -> list[bytes]:
+    def first(self, start: Key, end: Key | None, count: int) -> list[Key]:
         """At most `count` keys of `[start, end)`, the least first; no end, no bound."""
-        found: list[bytes] = []
+        found: list[Key] = []
         at = bisect_right(self._floors, start) - 1
         while at < len(self._chunks) and len(found) < count:
             chunk = self._chunks[at]
@@ -86,6 +95,27 @@ class SortedKeys:
                 break
             at += 1
         return found
+
+    def between(self, start: Key, end: Key | None) -> list[Key]:
+        """All keys of `[start, end)`, ascending."""
+        found: list[Key] = []
+        for chunk, low, high in self._parts(start, end):
+            found += chunk if high - low == len(chunk) else chunk[low:high]
+        return found
+
+    def count(self, start: Key, end: Key | None) -> int:
+        """How many keys of `[start, end)` there are, without touching them."""
+        return sum(high - low for _, low, high in self._parts(start, end))
+
+    def _parts(self, start: Key, end: Key | None) -> Iterator[tuple[list[Key], int, int]]:
+        """The chunks that hold `[start, end)`, each with the places where it begins and ends."""
+        at = bisect_right(self._floors, start) - 1
+        last = len(self._chunks) - 1 if end is None else bisect_left(self._floors, end) - 1
+        for place in range(at, max(last, at) + 1):
+            chunk = self._chunks[place]
+            low = bisect_left(chunk, start) if place == at else 0
+            high = len(chunk) if end is None or place < last else bisect_left(chunk, end)
+            yield chunk, low, max(low, high)
 
     def _shrink(self, at: int) -> None:
         """Join a chunk that has become short to the one after it, or drop it if empty."""
@@ -101,4 +131,4 @@ class SortedKeys:
     def _drop(self, at: int) -> None:
         del self._chunks[at]
         del self._floors[at]
-        self._floors[0] = b""
+        self._floors[0] = self._least

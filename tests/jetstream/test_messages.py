@@ -1,8 +1,10 @@
 """The index over a stream's messages against a list that is searched from end to end."""
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kvcore import limits
 from kvcore.jetstream.filters import matcher
 from kvcore.jetstream.messages import Messages
 from kvcore.nats import subject as subjects
@@ -50,6 +52,20 @@ def build(script) -> tuple[Messages, list[tuple[int, str, int]]]:
     return messages, model
 
 
+def play(messages: Messages, step) -> None:
+    """Carry out one step of a script."""
+    verb, *arguments = step
+    match verb:
+        case "append":
+            messages.append(arguments[0], None, b"", 100)
+        case "remove" if arguments[0] in messages:
+            messages.remove(arguments[0])
+        case "remove_below":
+            messages.remove_below(*arguments)
+        case "clear":
+            messages.clear(messages.last_seq + arguments[0])
+
+
 def allowed(patterns: tuple[str, ...], subject: str) -> bool:
     return not patterns or any(subjects.matches(pattern, subject) for pattern in patterns)
 
@@ -90,3 +106,30 @@ def test_a_key_costs_little_memory():
     messages.remove(1)
     (subject,) = messages._sequences_of
     assert messages._subject_of[2] is subject
+
+
+@pytest.fixture
+def small_slices(monkeypatch):
+    monkeypatch.setattr(limits, "SEARCH_SLICE_COUNT", 2)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps, filters, st.integers(0, 35), steps)
+def test_a_search_in_slices_finds_what_was_there_at_its_start_and_is_left(
+    small_slices, script, patterns, at, meanwhile
+):
+    """Between two steps others write: what is stored is not found, nor what is removed."""
+    _, model = build(script)
+    frozen = [(seq, subject) for seq, subject, _ in model if allowed(patterns, subject)]
+    until = {subject: seq for seq, subject in frozen if seq <= at}
+    expected = ([seq for seq, _ in frozen if seq >= at], sorted(until.values()))
+    for number in range(2):
+        messages, _ = build(script)
+        walk = (messages.walk, messages.walk_newest)[number](patterns, at)
+        found, gone, changes = [], [], iter(meanwhile)
+        for part in walk:
+            found += part
+            there = list(messages._subject_of)
+            play(messages, next(changes, ("none",)))
+            gone += [seq for seq in there if seq not in messages and seq not in found]
+        assert found == [seq for seq in expected[number] if seq not in gone]

@@ -70,7 +70,7 @@ def test_deleting_a_stored_key_after_putting_it_still_deletes_it():
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 400), st.integers(0, 400))))
 @settings(max_examples=100, deadline=None, database=None, derandomize=True)
 def test_sorted_keys_are_a_sorted_set(steps):
-    there, sorted_keys = set(), SortedKeys()
+    there, sorted_keys = set(), SortedKeys(b"")
     for kind, one, other in steps:
         key, end = b"%03d" % one, b"%03d" % other
         if kind <= 1 and key not in there:
@@ -92,7 +92,7 @@ def test_sorted_keys_split_and_join_their_chunks(monkeypatch):
     from random import Random
 
     monkeypatch.setattr(ordered, "CHUNK_KEYS", 8)
-    rng, there, sorted_keys = Random(1), {}, SortedKeys()
+    rng, there, sorted_keys = Random(1), {}, SortedKeys(b"")
     for _ in range(5000):
         key = b"%04d" % rng.randrange(600)
         if key in there:
