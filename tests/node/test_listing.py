@@ -1,0 +1,121 @@
+"""Users' demand 8: listing a big bucket is quick, and looks at nothing that nobody asked for.
+
+Time is never asserted here. Counted are the messages that are read from the store, of a
+bucket with 100,000 keys: `few.0` to `few.999`, and the rest below `many.`.
+"""
+
+import json
+
+import pytest
+
+from kvcore.node.io import ClientData
+from kvcore.storage.memory import MemoryStorage
+from tests.support.driven import Driver, bucket
+
+KEYS = 100_000
+FEW = 1_000
+
+
+class CountingStorage(MemoryStorage):
+    """Counts the messages that are read."""
+
+    reads = 0
+
+    def get(self, key):
+        self.reads += key[:1] == b"M"
+        return super().get(key)
+
+    def scan(self, start, end):
+        for key, value in super().scan(start, end):
+            self.reads += key[:1] == b"M"
+            yield key, value
+
+
+def filled(keys, **config):
+    """A server with a bucket of so many keys."""
+    server = Driver({"file": CountingStorage(), "memory": CountingStorage()})
+    server.sync()
+    server.client()
+    server.request("$JS.API.STREAM.CREATE.KV_b", bucket(storage="memory", **config))
+    puts = [f"few.{number}" for number in range(min(FEW, keys))]
+    puts += [f"many.{number}" for number in range(len(puts), keys)]
+    for at in range(0, keys, 1000):
+        lines = "".join(f"PUB $KV.b.{key} 1\r\nv\r\n" for key in puts[at : at + 1000])
+        server.turn(ClientData(1, lines.encode()))
+        server.sync()
+    return server
+
+
+@pytest.fixture(scope="module")
+def big():
+    return filled(KEYS)
+
+
+def reads_of(server, act) -> int:
+    store = server.stores["memory"]
+    before = store.reads
+    act()
+    return store.reads - before
+
+
+def watch(server, name, pattern, **config):
+    """A consumer as the KV clients make it, until it has delivered all; what was heard."""
+    given = {
+        "name": name,
+        "deliver_subject": f"_I.{name}",
+        "deliver_policy": "last_per_subject",
+        "ack_policy": "none",
+        "filter_subject": pattern,
+        **config,
+    }
+    body = {"stream_name": "KV_b", "config": given}
+    server.heard()
+    subject = f"$JS.API.CONSUMER.CREATE.KV_b.{name}.{pattern}"
+    server.publish(subject, json.dumps(body).encode(), "_I.answer")
+    server.sync()
+    server.wait(1)
+    return server.heard()
+
+
+def test_a_watch_on_one_key_of_100_000_reads_one_message(big):
+    heard = []
+    assert reads_of(big, lambda: heard.append(watch(big, "one", "$KV.b.many.50000"))) == 1
+    assert b"MSG $KV.b.many.50000 1 $JS.ACK.KV_b.one.1." in heard[0]
+
+
+def test_the_history_of_one_key_reads_its_messages_alone(big):
+    def read():
+        watch(big, "past", "$KV.b.many.60000", deliver_policy="all")
+
+    assert reads_of(big, read) == 1
+
+
+def test_a_get_reads_one_message(big):
+    assert reads_of(big, lambda: big.publish("$JS.API.DIRECT.GET.KV_b.$KV.b.many.70000")) == 1
+    assert b"Nats-Subject: $KV.b.many.70000" in big.heard()
+
+
+def test_keys_with_a_narrow_filter_read_what_matches(big):
+    assert reads_of(big, lambda: watch(big, "few", "$KV.b.few.>", headers_only=True)) == FEW
+    assert reads_of(big, lambda: watch(big, "none", "$KV.b.no.*", headers_only=True)) == 0
+
+
+def test_a_narrow_filter_looks_at_the_subjects_that_begin_as_it_does(big):
+    messages = big.node.streams["KV_b"]._messages
+    assert messages.may_match(("$KV.b.few.>",)) == FEW
+    assert messages.may_match(("$KV.b.no.*", "$KV.b.no.>", "$KV.b.many.5000")) == 1
+
+
+def test_an_updates_only_watch_and_the_stream_s_counts_read_nothing(big):
+    assert reads_of(big, lambda: watch(big, "new", "$KV.b.>", deliver_policy="new")) == 0
+    asked = {"subjects_filter": ">"}
+    assert reads_of(big, lambda: big.request("$JS.API.STREAM.INFO.KV_b", asked)) <= 1
+
+
+def test_demand_08_listing_10_000_keys_reads_each_of_them_once():
+    server, heard = filled(10_000), []
+    reads = reads_of(
+        server, lambda: heard.append(watch(server, "keys", "$KV.b.>", headers_only=True))
+    )
+    assert reads == 10_000
+    assert heard[0].count(b"\r\nHMSG $KV.b.") == 10_000
