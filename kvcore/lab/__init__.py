@@ -32,6 +32,10 @@ _HOME = {
     "bytes_view": "kvcore.viz.bytesview",
     "server_cards": "kvcore.lab.pictures",
     "bucket_log": "kvcore.lab.pictures",
+    "record": "kvcore.lab.exchanges",
+    "told": "kvcore.lab.exchanges",
+    "wire_picture": "kvcore.lab.exchanges",
+    "Band": "kvcore.viz.spacetime",
     "fault_buttons": "kvcore.lab.panel",
 }
 

@@ -6,6 +6,10 @@ inside a connection, as with TCP. What TCP does is done here too: a writer is as
 when too much is on its way, a reader may pause, a closed end is seen by the other after
 the bytes before it, and a reset throws away what was on its way.
 
+Who wants to see or to decide what happens on a link gets two handles: a `tap` hears each
+chunk with the times at which it left and arrived, and a held link keeps its chunks until
+`let_through` (see `gate.py`).
+
 A host can be up, or gone (`gone`): then nothing answers, as after a power cut, and only
 time-outs tell. A port on which nobody listens refuses at once.
 
@@ -17,7 +21,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from kvcore import limits
 from kvcore.limits import Nanos
@@ -27,6 +31,12 @@ _KEEP_ALIVE = re.compile(
     rb"(?:P[IO]NG\r\n|\+OK\r\n|HMSG [^\r]*\r\nNATS/1\.0 100 [^\r]*\r\n(?:[^\r]+\r\n)*\r\n\r\n)+"
 )
 _HIGHEST_CLIENT_PORT = 60_999
+
+Tap: TypeAlias = Callable[[Nanos, Nanos | None, bytes], None]  # sent, arrived or None: lost
+
+
+def _unheard(_sent: Nanos, _arrived: Nanos | None, _data: bytes) -> None:
+    """The tap of a link that nobody listens to."""
 
 
 class Clock(Protocol):
@@ -55,23 +65,38 @@ class Link:
     def __init__(self, network: "Network", deliver: Callable[[bytes | None], None]) -> None:
         self._network = network
         self._deliver = deliver  # None: the other end has closed
-        self._chunks: deque[tuple[Nanos, bytes | None]] = deque()
+        self._chunks: deque[tuple[Nanos, Nanos, bytes | None]] = deque()  # sent, due, what
         self._timer: asyncio.TimerHandle | None = None
         self._last: Nanos = 0
         self.held = False  # the reader has paused
         self.silent = False  # nothing arrives any more, and nobody is told
         self.in_flight = 0
         self.on_room: Callable[[], None] = lambda: None
+        self.on_held: Callable[[], None] = lambda: None  # a chunk has come, and is kept back
+        self.tap: Tap = _unheard
 
     def send(self, data: bytes | None) -> None:
         """Puts bytes on their way; None says that this end has closed."""
         if self.silent:
             return
-        due = max(self._last, self._network.clock.now + self._network.delay())
+        now = self._network.clock.now
+        due = max(self._last, now + self._network.delay())
         self._last = due
-        self._chunks.append((due, data))
+        self._chunks.append((now, due, data))
         self.in_flight += len(data or b"")
         self._schedule()
+        if self.held:
+            self.on_held()
+
+    @property
+    def head(self) -> bytes | None:
+        """The oldest chunk that has not arrived; None when there is none."""
+        return (self._chunks[0][2] or b"") if self._chunks else None
+
+    def let_through(self) -> None:
+        """Delivers the oldest chunk now, whether the link is held or not."""
+        sent, _, data = self._chunks.popleft()
+        self._hand_over(sent, data)
 
     def hold(self, *, held: bool) -> None:
         """The reader pauses, or goes on."""
@@ -81,24 +106,30 @@ class Link:
     def cut(self) -> None:
         """What is on its way is lost, and nothing follows."""
         self.silent = True
+        for sent, _, data in self._chunks:
+            self.tap(sent, None, data or b"")
         self._chunks.clear()
         self.in_flight = 0
 
     def _schedule(self) -> None:
         if self._timer is None and self._chunks and not self.held:
-            self._timer = self._network.clock.at(self._chunks[0][0], self._arrive)
+            self._timer = self._network.clock.at(self._chunks[0][1], self._arrive)
 
     def _arrive(self) -> None:
         self._timer = None
         now = self._network.clock.now
-        while self._chunks and not self.held and self._chunks[0][0] <= now:
-            _, data = self._chunks.popleft()
-            if data is not None:
-                self.in_flight -= len(data)
-                if not _is_keep_alive(data):
-                    self._network.clock.happened()
-            self._deliver(data)
+        while self._chunks and not self.held and self._chunks[0][1] <= now:
+            sent, _, data = self._chunks.popleft()
+            self._hand_over(sent, data)
         self._schedule()
+
+    def _hand_over(self, sent: Nanos, data: bytes | None) -> None:
+        if data is not None:
+            self.in_flight -= len(data)
+            self.tap(sent, self._network.clock.now, data)
+            if not _is_keep_alive(data):
+                self._network.clock.happened()
+        self._deliver(data)
         if self.in_flight < limits.LINK_WINDOW_BYTES // 2:
             self.on_room()
 

@@ -16,6 +16,8 @@ _HOME = {
     "Entry": "kvcore.viz.logstrip",
     "Lane": "kvcore.viz.lanes",
     "Node": "kvcore.viz.nodecard",
+    "Band": "kvcore.viz.spacetime",
+    "Operation": "kvcore.viz.spacetime",
     "Picture": "kvcore.viz.figure",
     "Table": "kvcore.viz.figure",
     "bytes_view": "kvcore.viz.bytesview",
@@ -24,6 +26,7 @@ _HOME = {
     "node_card": "kvcore.viz.nodecard",
     "node_cards": "kvcore.viz.nodecard",
     "show": "kvcore.viz.figure",
+    "space_time": "kvcore.viz.spacetime",
     "three_lanes": "kvcore.viz.lanes",
 }
 

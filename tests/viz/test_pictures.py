@@ -10,10 +10,12 @@ from kvcore.viz import (
     Entry,
     Lane,
     Node,
+    Operation,
     bytes_view,
     log_strip,
     node_card,
     node_cards,
+    space_time,
     three_lanes,
 )
 from kvcore.viz.figure import Picture
@@ -39,6 +41,7 @@ def all_pictures() -> dict[str, Picture]:
         "cards": node_cards([Node("n1", "leader", timer=0.7), Node("n2", down=True)]),
         "card": node_card(Node("n1", "candidate", votes=2, unsynced=1)),
         "lanes": three_lanes(LANES),
+        "space-time": space_time(["A", "n1"], [Operation("A", "n1", 0, 1, 2, 3, "get <5>")]),
         "bytes": bytes_view(b"hello\n", title="value <&>"),
         "no bytes": bytes_view(b""),
         "many bytes": bytes_view(bytes(range(256))),
