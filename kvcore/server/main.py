@@ -12,8 +12,6 @@ Left out: being a daemon; a supervisor does that better.
 """
 
 import asyncio
-import base64
-import dataclasses
 import gc
 import os
 import signal
@@ -31,6 +29,7 @@ from kvcore.node.io import Order
 from kvcore.node.node import Node
 from kvcore.server import flags, process
 from kvcore.server.driver import Clock, Driver
+from kvcore.server.identity import NATS_VERSION, node_config
 from kvcore.server.listener import (
     Connection,
     ListenError,
@@ -42,7 +41,7 @@ from kvcore.server.listener import (
 from kvcore.server.log import Log
 from kvcore.server.process import ProcessError
 from kvcore.server.record import RunRecorder
-from kvcore.server.secrets import Secrets, SecretsError, check_signature, require_libraries
+from kvcore.server.secrets import SecretsError, require_libraries
 from kvcore.server.settings import Settings, SettingsError, read
 from kvcore.server.tls import Door, TlsError, make_context
 from kvcore.storage.appendfile import AppendFile
@@ -50,8 +49,6 @@ from kvcore.storage.base import Storage, StorageError
 from kvcore.storage.files import OsFileSystem
 from kvcore.storage.memory import MemoryStorage
 from kvcore.trace import ignore
-
-NATS_VERSION = "2.11.0"  # the nats-server whose wire this is, as INFO says it
 
 
 def serve(argv: Sequence[str], name: str = "kvcore") -> int:
@@ -154,7 +151,7 @@ class Server:
         for warning in settings.warnings:
             say.warn(warning)
         listener = bind(settings.host, settings.port)
-        config = self._config(listener.getsockname()[1])
+        config = node_config(settings, listener.getsockname()[1])
         say.info(f"  Name:     {config.server_name}")
         say.info(f"  ID:       {config.server_id}")
         self._warn_if_open(config)
@@ -167,30 +164,6 @@ class Server:
         say.info("Server is ready")
         gc.collect()
         gc.freeze()
-
-    def _config(self, port: int) -> NodeConfig:
-        settings = self._settings
-        server_id = "N" + base64.b32encode(os.urandom(35)).decode()[:55]
-        shared = {field.name for field in dataclasses.fields(NodeConfig)}
-        values = {
-            field.name: getattr(settings, field.name)
-            for field in dataclasses.fields(Settings)
-            if field.name in shared
-        }
-        values.update(
-            server_name=settings.server_name or server_id,
-            port=port,
-            store_dir=os.path.realpath(settings.store_dir) if settings.jetstream else "",
-        )
-        return NodeConfig(
-            server_id=server_id,
-            version=NATS_VERSION,
-            check_secret=Secrets().check_secret,
-            check_signature=check_signature,
-            tls_required=settings.tls is not None,
-            tls_verify=settings.tls is not None and settings.tls.verify,
-            **values,
-        )
 
     def _warn_if_open(self, config: NodeConfig) -> None:
         if is_loopback(config.host) or config.auth_required:
