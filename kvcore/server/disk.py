@@ -38,8 +38,7 @@ class Disk:
         self._busy = False
         self._wanted: int | None = None
         self.syncs = 0
-        self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
-        self._thread.start()
+        self._thread: threading.Thread | None = None  # a store that never syncs needs none
 
     @property
     def busy(self) -> bool:
@@ -50,14 +49,18 @@ class Disk:
         """Sync all that has been written; tickets ascend, and a later one covers the earlier."""
         if self._busy:
             self._wanted = ticket
-        else:
-            self._busy = True
-            self._orders.put(ticket)
+            return
+        self._busy = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
+            self._thread.start()
+        self._orders.put(ticket)
 
     def stop(self) -> None:
         """Wait for the sync that is under way and end the thread; nothing is called back."""
         self._orders.put(None)
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
     def _run(self) -> None:
         while (ticket := self._orders.get()) is not None:
@@ -66,9 +69,10 @@ class Disk:
                 problem = ""
             except (StorageError, OSError) as error:
                 problem = str(error)
-            if self._loop.is_closed():
+            try:
+                self._loop.call_soon_threadsafe(self._finished, ticket, problem)
+            except RuntimeError:  # the loop is closed: nobody waits any more
                 return
-            self._loop.call_soon_threadsafe(self._finished, ticket, problem)
 
     def _finished(self, ticket: int, problem: str) -> None:
         self._busy = False

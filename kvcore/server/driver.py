@@ -278,6 +278,8 @@ class Driver:
 
     def _sync_later(self) -> None:
         """`--sync interval`: what was promised long ago becomes true now and then."""
+        if self._ended:
+            return
         if self._dirty:
             self._dirty = False
             self._disk.request(-1)
@@ -301,9 +303,8 @@ class Driver:
         """Stop at once: nothing is sent any more, since nothing can be promised."""
         if self._ended:
             return
-        self._ended = True
-        for transport in self._transports.values():
-            transport.abort()
+        self._end()
+        self.abort()
         if self._resting is not None:
             self._resting.cancel()
         self._report_failure(reason)
@@ -330,6 +331,20 @@ class Driver:
         except (StorageError, OSError) as error:
             self.fail(str(error))
             return
-        self._ended = True
+        self._end()
         for transport in self._transports.values():
             transport.close()
+
+    def abort(self) -> None:
+        """Drop the clients that are left, with what they have not read."""
+        for transport in list(self._transports.values()):
+            transport.abort()
+
+    def stop_disk(self) -> None:
+        """End the disk's thread, which a loop that was closed has left behind."""
+        self._disk.stop()
+
+    def _end(self) -> None:
+        self._ended = True
+        if self._timer is not None:
+            self._timer.cancel()
