@@ -27,6 +27,9 @@ BELOW = {
     "node": BASE | {"nats", "raft", "storage", "jetstream"},
     "server": BASE | {"nats", "raft", "storage", "jetstream", "node"},
     "sim": BASE | {"nats", "raft", "storage", "jetstream", "node"},
+    # Other people's tests: the server and what it stands on, nothing of the course.
+    "testing": BASE | {"nats", "raft", "storage", "jetstream", "node", "server"},
+    "pytest_plugin": {"testing"},
     "check": BASE | {"nats", "raft", "storage", "jetstream", "node", "server", "sim"},
     "viz": BASE | {"nats", "raft", "storage", "jetstream", "node", "server", "sim", "check"},
     "lab": BASE | {"nats", "raft", "storage", "jetstream", "node", "server", "sim", "check", "viz"},
