@@ -80,6 +80,15 @@ SYNC_INTERVAL_NS: Nanos = 2 * MINUTE_NS  # of `--sync interval`: nats-server's d
 LAME_DUCK_GRACE_NS: Nanos = 10 * SECOND_NS
 LAME_DUCK_DURATION_NS: Nanos = 2 * MINUTE_NS
 
+# Monitoring. One page is made within a turn, so it must not take more than some milliseconds.
+MONITOR_CONNECTIONS_COUNT = 1024
+MONITOR_SUBSCRIPTIONS_COUNT = 1024
+MONITOR_STREAMS_WEIGHT = 256  # streams; a configuration or a consumer weighs as much as one
+MEASURE_INTERVAL_NS: Nanos = SECOND_NS  # figures of the process are at most this old
+HTTP_HEAD_BYTES = 8 * KIB  # of one request: its line and its headers
+HTTP_CONNECTIONS_COUNT = 64
+HTTP_TIMEOUT_NS: Nanos = 5 * SECOND_NS  # from the first byte of a request to the last of its answer
+
 # The simulator.
 SIMULATION_START_NS: Nanos = 1_767_225_600 * SECOND_NS  # 2026-01-01T00:00:00Z
 LINK_MIN_NS: Nanos = 100 * MICROSECOND_NS  # one way, client to server

@@ -97,7 +97,6 @@ _ENDPOINTS = (
     Endpoint("$JS.API.CONSUMER.PAUSE.*.*", "consumer_pause", consumer_requests.pause),
     Endpoint("$JS.API.CONSUMER.NAMES.*", "consumer_names", consumer_requests.names),
     Endpoint("$JS.API.CONSUMER.LIST.*", "consumer_list", consumer_requests.listing),
-    Endpoint("$SYS.REQ.USER.INFO", "user_info", stream_requests.user_info),
 )
 _BY_VERB = {endpoint.verb: endpoint for endpoint in _ENDPOINTS}
 
@@ -164,8 +163,7 @@ class Api:
         endpoint, names = _endpoint(subject)
         if endpoint is None:
             return []
-        if endpoint.what != "user_info":
-            self._context.total += 1
+        self._context.total += 1
         call = Call(endpoint.what, names, reply, payload, now)
         try:
             result = endpoint.handler(self._context, call)

@@ -49,12 +49,14 @@ def account_info(
 ) -> dict[str, object]:
     """What `$JS.API.INFO` says: use and limits of the only account."""
     memory = storage = streams = consumers = 0
+    reserved = {"memory": 0, "file": 0}
     for name in catalog.names():
         stream = catalog.stream(name)
         if stream is None:
             continue
         streams += 1
         consumers += len(catalog.consumers(name))
+        reserved[stream.config.storage] += max(0, stream.config.max_bytes)
         if stream.config.storage == "memory":
             memory += stream.bytes
         else:
@@ -62,8 +64,8 @@ def account_info(
     return {
         "memory": memory,
         "storage": storage,
-        "reserved_memory": 0,
-        "reserved_storage": 0,
+        "reserved_memory": reserved["memory"],
+        "reserved_storage": reserved["file"],
         "streams": streams,
         "consumers": consumers,
         "limits": {
@@ -159,16 +161,3 @@ def page(items: list[str], offset: int, limit: int) -> tuple[list[str], dict[str
     start = min(max(offset, 0), len(items))
     numbers: dict[str, object] = {"total": len(items), "offset": start, "limit": limit}
     return items[start : start + limit], numbers
-
-
-def user_info(identity: Identity, now: Nanos) -> bytes:
-    """The answer to `$SYS.REQ.USER.INFO`: there is one account, and users have no limits."""
-    server = {
-        "name": identity.name,
-        "host": identity.host,
-        "id": identity.id,
-        "ver": identity.version,
-        "jetstream": True,
-        "time": rfc3339(now),
-    }
-    return write({"server": server, "data": {"user": "", "account": "$G", "account_name": "$G"}})

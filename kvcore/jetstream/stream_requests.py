@@ -9,7 +9,7 @@ Left out: backups (SNAPSHOT, RESTORE) and the verbs of a cluster.
 
 from kvcore import limits
 from kvcore.jetstream import bodies, reads
-from kvcore.jetstream.answers import Action, Answer, ProposeMeta, ProposeStream
+from kvcore.jetstream.answers import Action, ProposeMeta, ProposeStream
 from kvcore.jetstream.commands import (
     CreateStream,
     DeleteMessage,
@@ -33,11 +33,6 @@ from kvcore.nats import subject as subjects
 def account_info(context: Context, _call: Call) -> Fields:
     """INFO; nats-server ignores the payload."""
     return bodies.account_info(context.identity, context.catalog, context.total, context.errors)
-
-
-def user_info(context: Context, call: Call) -> Action:
-    """`$SYS.REQ.USER.INFO`, whose answer has a form of its own."""
-    return Answer(call.reply, bodies.user_info(context.identity, call.now))
 
 
 def create(_context: Context, call: Call) -> Action:

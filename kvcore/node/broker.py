@@ -210,17 +210,22 @@ class Broker:
         """Whether a client would take a message on this subject."""
         return self._router.has_client(subject)
 
+    def takers(self, subject: str) -> list[Subscription]:
+        """The clients' subscriptions that match a subject."""
+        return self._router.client_takers(subject)
+
     @property
     def stats(self) -> Stats:
         """The server's counters, live and past connections together."""
-        total = replace(self._past)
+        total, subscriptions = replace(self._past), 0
         for client in self.clients.values():
             total.add(client.session)
+            subscriptions += len(client.session.subscriptions)
         return Stats(
             **asdict(total),
             connections=len(self.clients),
             total_connections=self._seen,
-            subscriptions=len(self._router.interest),
+            subscriptions=subscriptions,
             slow_consumers=self._slow_consumers,
         )
 
@@ -274,7 +279,7 @@ class Broker:
         options = session.options
         if op.has_header_verb and not options.headers:
             raise ProtocolError("")
-        message = Message(op.subject, op.reply, op.header, op.payload)
+        message = Message(op.subject, op.reply, op.header, op.payload, session)
         session.in_msgs += 1
         session.in_bytes += message.size
         if options.pedantic:

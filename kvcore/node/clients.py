@@ -54,7 +54,8 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What one server has seen so far; bytes are of headers and payloads."""
+    """What one server has seen so far, of its clients: bytes are of headers and payloads,
+    and the server's own subscriptions don't count."""
 
     in_msgs: int = 0
     in_bytes: int = 0

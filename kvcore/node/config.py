@@ -69,7 +69,9 @@ class NodeConfig:
     max_memory: int = -1  # bytes of memory streams; -1 is no bound
     max_storage: int = -1  # bytes of file streams
     tags: tuple[str, ...] = ()
-    store_dir: str = ""  # for reports only
+    store_dir: str = ""  # for reports only, as are the next two
+    http_host: str = ""
+    http_port: int = 0
     lame_duck_grace: Nanos = limits.LAME_DUCK_GRACE_NS
     lame_duck_duration: Nanos = limits.LAME_DUCK_DURATION_NS
 

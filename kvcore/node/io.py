@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TypeAlias
 
+from kvcore.limits import Nanos
 from kvcore.storage.base import Batch
 
 
@@ -58,6 +59,16 @@ class Synced:
     ticket: int
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the driver knows of its process: bytes of memory in use, processor time used so
+    far, and the machine's cores. For reports; nothing is decided by it."""
+
+    memory: int
+    cpu: Nanos
+    cores: int
+
+
 class Order(Enum):
     """What an operator can tell a running server."""
 
@@ -71,7 +82,9 @@ class Operator:
     order: Order
 
 
-Event: TypeAlias = ClientConnected | ClientData | ClientClosed | TimerFired | Synced | Operator
+Event: TypeAlias = (
+    ClientConnected | ClientData | ClientClosed | TimerFired | Synced | Measured | Operator
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ from kvcore.jetstream.outcome import (
 from kvcore.jetstream.state import Budget
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
-from kvcore.node import system
+from kvcore.node import monitor
 from kvcore.node.broker import Broker, Message
 from kvcore.node.config import NodeConfig
 from kvcore.node.following import Following
@@ -59,11 +59,15 @@ from kvcore.node.io import (
     ClientData,
     Effects,
     Event,
+    Measured,
     Operator,
     Order,
     Synced,
     TimerFired,
 )
+from kvcore.node.questions import Question
+from kvcore.node.sight import Gauge, Report, Sight
+from kvcore.node.system import System
 from kvcore.node.turns import Tickets
 from kvcore.node.wakeups import Clock, Wakeups
 from kvcore.storage import keys
@@ -115,7 +119,8 @@ class Node:
             destroy_all_but(live, self._overlays[FILE])
             for assignment in self._meta.streams.values():
                 self._host(assignment)
-        self._broker.subscribe(system.SERVER_PING, self._on_server_ping)
+        self._gauge = Gauge()
+        System(self._broker, lambda: self._sight(self._clock.now))
 
     # -- the waist -------------------------------------------------------------------------
 
@@ -133,6 +138,8 @@ class Node:
                 self._broker.closed(conn, reason, now)
             case TimerFired():
                 self._on_timer(now)
+            case Measured():
+                self._gauge.read(event, now)
             case Operator(Order.LAME_DUCK):
                 self._broker.lame_duck(now)
             case _:
@@ -164,6 +171,16 @@ class Node:
         return min((at for at in times if at is not None), default=None)
 
     # -- for those who look inside ---------------------------------------------------------
+
+    def report(self, question: Question, now: Nanos) -> Report:
+        """What the server says of itself; nothing changes. Raises `QuestionError`."""
+        return monitor.report(self._sight(now), question)
+
+    def _sight(self, now: Nanos) -> Sight:
+        return Sight(
+            self.config, self._started, now, self._broker, self._hosts, self._api,
+            self.is_leading, self._gauge.usage,
+        )  # fmt: skip
 
     @property
     def streams(self) -> Mapping[str, Stream]:
@@ -280,12 +297,6 @@ class Node:
                     host.propose(command)
                 case _:
                     assert_never(action)
-
-    def _on_server_ping(self, message: Message) -> None:
-        if message.reply:
-            stats = self._broker.stats
-            answer = system.statsz(self.config, stats, self._started, self._clock.now)
-            self._broker.publish(message.reply, "", None, answer)
 
     def _on_interest(self, subject: str) -> None:
         for host in self._hosts:

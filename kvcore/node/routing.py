@@ -16,6 +16,7 @@ Left out: other servers (a route would be a third kind of subscriber).
 """
 
 from collections.abc import Callable
+from itertools import chain
 from random import Random
 from typing import TypeAlias
 
@@ -26,15 +27,26 @@ from kvcore.nats.session import Session, State, Subscription
 
 
 class Message:
-    """A published message on its way. Treat it as a value: nobody changes one."""
+    """A published message on its way. Treat it as a value: nobody changes one.
 
-    __slots__ = ("_bare", "_full", "header", "payload", "reply", "subject")
+    `source` is the client's session that published it, None for the server's own messages.
+    """
 
-    def __init__(self, subject: str, reply: str, header: bytes | None, payload: bytes) -> None:
+    __slots__ = ("_bare", "_full", "header", "payload", "reply", "source", "subject")
+
+    def __init__(
+        self,
+        subject: str,
+        reply: str,
+        header: bytes | None,
+        payload: bytes,
+        source: Session | None = None,
+    ) -> None:
         self.subject = subject
         self.reply = reply
         self.header = header
         self.payload = payload
+        self.source = source
         self._bare: tuple[bytes, bytes] | None = None
         self._full: tuple[bytes, bytes] | None = None
 
@@ -120,6 +132,12 @@ class Router:
         """Whether a client wants this subject; the server's own are never in a queue."""
         match = self.interest.match(subject)
         return bool(match.queues) or any(isinstance(sub, Subscription) for sub in match.plain)
+
+    def client_takers(self, subject: str) -> list[Subscription]:
+        """The clients' subscriptions for this subject, all members of queues included."""
+        match = self.interest.match(subject)
+        takers = chain(match.plain, *match.queues)
+        return [sub for sub in takers if isinstance(sub, Subscription)]
 
     def is_served(self, subject: str) -> bool:
         """Whether the server's own subscribers want it: a stream, the API."""

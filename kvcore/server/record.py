@@ -9,7 +9,7 @@ The file is one JSON list per line, bytes as Latin-1 text:
 
     {"kvcore": 1, "seed": …, "now": …, "config": {…}}     the first line
     ["C", now, conn, host, port]  ["D", now, conn, bytes]  ["X", now, conn, reason]
-    ["T", now]  ["S", now, ticket]  ["O", now, order]
+    ["T", now]  ["S", now, ticket]  ["M", now, memory, cpu, cores]  ["O", now, order]
     ["E", digest]                                          end of a turn
 
 It holds all that clients sent, their passwords too: it is readable by its owner alone.
@@ -35,6 +35,7 @@ from kvcore.node.io import (
     ClientData,
     Effects,
     Event,
+    Measured,
     Operator,
     Order,
     Synced,
@@ -171,6 +172,8 @@ def _encode(event: Event, now: Nanos) -> list[str | int]:
             return ["T", now]
         case Synced(ticket):
             return ["S", now, ticket]
+        case Measured(memory, cpu, cores):
+            return ["M", now, memory, cpu, cores]
         case Operator(order):
             return ["O", now, order.value]
         case _:
@@ -189,6 +192,8 @@ def _decode(fields: list[object]) -> Event:
             return TimerFired()
         case ["S", int(), int(ticket)]:
             return Synced(ticket)
+        case ["M", int(), int(memory), int(cpu), int(cores)]:
+            return Measured(memory, cpu, cores)
         case ["O", int(), str(order)]:
             return Operator(Order(order))
         case _:

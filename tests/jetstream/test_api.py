@@ -1,7 +1,5 @@
 """The API's verbs: types, fields, errors, as recorded from nats-server 2.15.2."""
 
-import json
-
 import pytest
 
 from kvcore import limits
@@ -453,11 +451,3 @@ def test_request_without_a_reply_is_carried_out_in_silence(desk):
     (action,) = desk.api.handle("$JS.API.STREAM.DELETE.KV_A", "", b"", START)
     assert isinstance(action, ProposeMeta)
     assert desk.apply_meta(action.command) == []
-
-
-def test_user_info_names_the_server_and_the_account(desk):
-    (answer,) = desk.send("$SYS.REQ.USER.INFO")
-    body = json.loads(answer.payload)
-    assert body["server"]["name"] == "n1"
-    assert body["data"] == {"user": "", "account": "$G", "account_name": "$G"}
-    assert desk.api.total == 1  # the creation of the stream
