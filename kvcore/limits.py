@@ -87,7 +87,7 @@ MONITOR_STREAMS_WEIGHT = 256  # streams; a configuration or a consumer weighs as
 MEASURE_INTERVAL_NS: Nanos = SECOND_NS  # figures of the process are at most this old
 HTTP_HEAD_BYTES = 8 * KIB  # of one request: its line and its headers
 HTTP_CONNECTIONS_COUNT = 64
-HTTP_TIMEOUT_NS: Nanos = 5 * SECOND_NS  # from the first byte of a request to the last of its answer
+HTTP_TIMEOUT_NS: Nanos = 5 * SECOND_NS  # from connecting to the last byte of the answer
 
 # The simulator.
 SIMULATION_START_NS: Nanos = 1_767_225_600 * SECOND_NS  # 2026-01-01T00:00:00Z

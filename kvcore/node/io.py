@@ -61,8 +61,8 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What the driver knows of its process: bytes of memory in use, processor time used so
-    far, and the machine's cores. For reports; nothing is decided by it."""
+    """What the driver knows of its process: bytes of memory in use (0 if it can't tell),
+    processor time used so far, and the machine's cores. For reports; nothing is decided by it."""
 
     memory: int
     cpu: Nanos

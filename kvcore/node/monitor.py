@@ -110,7 +110,8 @@ def _usage(sight: Sight) -> Document:
     if usage is None:
         return _NOTHING
     cpu = {} if usage.cpu_percent is None else {"cpu": usage.cpu_percent}
-    return {"mem": usage.memory, "cores": usage.cores, **cpu}
+    memory = {"mem": usage.memory} if usage.memory else {}
+    return {**memory, "cores": usage.cores, **cpu}
 
 
 def _jetstream(sight: Sight) -> Document:

@@ -35,11 +35,13 @@ from kvcore.node.io import (
     ClientData,
     Effects,
     Event,
+    Measured,
     Operator,
     Order,
     Synced,
     TimerFired,
 )
+from kvcore.node.sight import Report
 from kvcore.server.disk import Disk
 from kvcore.server.settings import Sync
 from kvcore.storage.base import Storage, StorageError
@@ -96,6 +98,7 @@ class Driver:
         sync: Sync = "always",
         sync_interval: Nanos = limits.SYNC_INTERVAL_NS,
         recorder: Recorder | None = None,
+        measure: Callable[[], Measured] | None = None,
     ) -> None:
         self._loop = loop
         self._core = core
@@ -105,6 +108,8 @@ class Driver:
         self._sync = sync
         self._sync_interval = sync_interval
         self._recorder = recorder
+        self._measure = measure
+        self._measure_at: Nanos = 0
         self._disk = Disk(loop, stores["file"].sync, self._synced, self.fail)
         self._transports: dict[int, asyncio.Transport] = {}
         self._graces: dict[int, asyncio.TimerHandle] = {}  # sockets that still send their last
@@ -168,6 +173,15 @@ class Driver:
         """What an operator wants."""
         self._take(Operator(order))
 
+    def report(self, ask: Callable[[Nanos], Report]) -> Report:
+        """What the core answers to `ask`, which is given the time and changes nothing: the one
+        place where HTTP meets the core. A server that has ended is unavailable."""
+        if self._ended:
+            return Report(503, {"status": "unavailable", "error": "the server is ending"})
+        now = self._clock()
+        self._measured(now)
+        return ask(now)
+
     @property
     def connections(self) -> int:
         """How many sockets are open, those that are being closed too."""
@@ -179,10 +193,20 @@ class Driver:
         if self._ended:
             return
         now = self._clock()
+        self._measured(now)
+        self._hand(event, now)
+
+    def _hand(self, event: Event, now: Nanos) -> None:
         if self._recorder is not None:
             self._recorder.event(event, now)
         self._core.handle(event, now)
         self._schedule()
+
+    def _measured(self, now: Nanos) -> None:
+        """Tell the core what the process takes, if what it knows is old."""
+        if self._measure is not None and now >= self._measure_at:
+            self._measure_at = now + limits.MEASURE_INTERVAL_NS
+            self._hand(self._measure(), now)
 
     def _schedule(self) -> None:
         if not self._scheduled:

@@ -6,8 +6,7 @@ flag that takes no value never eats the next word; the first word that is no fla
 
 Every flag is one row of `FLAGS`: its names, the setting it fills, its kind, what it does.
 `--help` prints the same table. Flags of things that kvcore doesn't have yet are known too,
-so that they can be refused by name ("comes later") or ignored with a warning, instead of
-looking like a typing mistake.
+so that they can be refused by name ("comes later") instead of looking like a typing mistake.
 
 Left out: what the values mean together, which is `settings.py`'s business.
 """
@@ -19,7 +18,7 @@ from typing import Literal, TypeAlias
 
 from kvcore.limits import MICROSECOND_NS, MILLISECOND_NS, SECOND_NS, Nanos
 
-Kind: TypeAlias = Literal["text", "number", "switch", "duration", "ignored", "later"]
+Kind: TypeAlias = Literal["text", "number", "switch", "duration", "later"]
 Value: TypeAlias = str | int | bool
 
 
@@ -45,6 +44,7 @@ FLAGS: tuple[Flag, ...] = (
     *_rows(
         "text",
         ("a addr net", "host", "address to listen on (default 127.0.0.1)"),
+        ("http_host", "http_host", "address for HTTP monitoring (default: that of -a)"),
         ("n name server_name", "server_name", "server name (default: made up)"),
         ("c config", "config", "configuration file, in nats-server's syntax"),
         ("sd store_dir", "store_dir", "where data is kept (default ./kvcore-data)"),
@@ -64,6 +64,11 @@ FLAGS: tuple[Flag, ...] = (
     *_rows(
         "number",
         ("p port", "port", "port for clients (default 4222; -1: any free one)"),
+        (
+            "m http_port",
+            "http_port",
+            "port for HTTP monitoring: /varz, /healthz (-1: any free one)",
+        ),
         ("parent-fd", "parent_fd", "end when this pipe's other end closes"),
     ),
     *_rows(
@@ -84,15 +89,12 @@ FLAGS: tuple[Flag, ...] = (
         ("h help", "help", "show this text"),
     ),
     *_rows(
-        "ignored",
-        ("m http_port", "HTTP monitoring", "HTTP monitoring: comes later, ignored with a warning"),
-    ),
-    *_rows(
         "later",
         ("cluster", "clustering", "value"),
         ("cluster_listen", "clustering", "value"),
         ("cluster_name", "clustering", "value"),
         ("routes", "clustering", "value"),
+        ("ms https_port", "HTTPS for monitoring", "value"),
     ),
 )
 _BY_NAME = {name: flag for flag in FLAGS for name in flag.names}
@@ -118,10 +120,7 @@ def parse_duration(text: str) -> Nanos:
 
 
 def parse(argv: Sequence[str]) -> dict[str, Value]:
-    """The settings that `argv` names, by the names in the table; raises `FlagError`.
-
-    What is ignored is listed, comma-joined, under `ignored`.
-    """
+    """The settings that `argv` names, by the names in the table; raises `FlagError`."""
     given: dict[str, Value] = {}
     words = list(argv)
     at = 0
@@ -162,10 +161,7 @@ def _switch(name: str, value: str) -> bool:
 
 
 def _fill(given: dict[str, Value], flag: Flag, name: str, value: str) -> None:
-    if flag.kind == "ignored":
-        before = given.get("ignored")
-        given["ignored"] = f"{before}, {flag.setting}" if before else flag.setting
-    elif flag.kind == "number":
+    if flag.kind == "number":
         try:
             given[flag.setting] = int(value)
         except ValueError:
@@ -186,9 +182,7 @@ def usage() -> str:
         if flag.kind == "later" or flag.setting == "parent_fd":
             continue
         names = ", ".join(map(_dashed, flag.names))
-        takes = (
-            "" if flag.kind == "switch" else f" <{flag.kind if flag.kind != 'ignored' else 'port'}>"
-        )
+        takes = "" if flag.kind == "switch" else f" <{flag.kind}>"
         lines.append(f"  {names + takes:<34} {flag.help}")
     lines += ["", "Clustering comes later."]
     return "\n".join(lines) + "\n"

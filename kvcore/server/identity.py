@@ -19,8 +19,8 @@ from kvcore.server.settings import Settings
 NATS_VERSION = "2.11.0"  # the nats-server whose wire this is, as INFO says it
 
 
-def node_config(settings: Settings, port: int) -> NodeConfig:
-    """The node's own settings, with a new id; `port` is the one that is listened on."""
+def node_config(settings: Settings, port: int, http_port: int = 0) -> NodeConfig:
+    """The node's own settings, with a new id; the ports are those that are listened on."""
     server_id = "N" + base64.b32encode(os.urandom(35)).decode()[:55]
     shared = {field.name for field in dataclasses.fields(NodeConfig)}
     values = {
@@ -31,6 +31,8 @@ def node_config(settings: Settings, port: int) -> NodeConfig:
     values.update(
         server_name=settings.server_name or server_id,
         port=port,
+        http_port=http_port,
+        http_host=settings.http_host if http_port else "",
         store_dir=os.path.realpath(settings.store_dir) if settings.jetstream else "",
     )
     return NodeConfig(

@@ -11,10 +11,12 @@ Left out: TLS, which `tls.py` puts between the two, and websockets.
 
 import asyncio
 import errno
+import json
 import socket
 from pathlib import Path
 from typing import cast
 
+from kvcore.node.config import NodeConfig
 from kvcore.server.driver import Driver
 
 BACKLOG_COUNT = 1024  # connections that the kernel holds for us
@@ -24,25 +26,30 @@ class ListenError(Exception):
     """The address can't be listened on; the text says which and why."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port -1 is any free one. Raises `ListenError`."""
+def bind(host: str, port: int, *, port_flag: str = "-p", host_flag: str = "-a") -> socket.socket:
+    """A listening socket; port -1 is any free one. Raises `ListenError`, which names the flag
+    with which another port or address is chosen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, max(port, 0)), family=family, backlog=BACKLOG_COUNT)
     except OSError as error:
-        raise ListenError(f"can't listen on {shown(host, port)}: {_reason(error)}") from error
+        where = shown(host, port)
+        reason = _reason(error, port_flag, host_flag)
+        raise ListenError(f"can't listen on {where}: {reason}") from error
 
 
-def _reason(error: OSError) -> str:
+def _reason(error: OSError, port_flag: str, host_flag: str) -> str:
     """Why, without the address that the standard library adds, and what to do about it."""
     if error.errno == errno.EADDRINUSE:
-        return "address already in use; stop what listens there, or choose another port with -p"
+        advice = "stop what listens there, or choose another port"
+        return f"address already in use; {advice} with {port_flag}"
     if error.errno == errno.EACCES:
-        return "permission denied; ports below 1024 are the system's, choose another with -p"
+        advice = "ports below 1024 are the system's, choose another"
+        return f"permission denied; {advice} with {port_flag}"
     if error.errno == errno.EADDRNOTAVAIL:
-        return "this machine has no such address; choose another with -a"
+        return f"this machine has no such address; choose another with {host_flag}"
     reason = (error.strerror or str(error)).lower()
-    return f"{reason}; choose another address with -a"
+    return f"{reason}; choose another address with {host_flag}"
 
 
 def shown(host: str, port: int) -> str:
@@ -83,11 +90,18 @@ class Connection(asyncio.Protocol):
         self._driver.closed(self._conn, str(exc) if exc else "Client Closed")
 
 
-def write_ports_file(directory: str, name: str, pid: int, host: str, port: int) -> Path:
+def write_ports_file(directory: str, name: str, pid: int, config: NodeConfig) -> Path:
     """Tell scripts that started us on any free port which one it is; the file's path."""
-    reached = "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104  # compared only
+    ports = {"nats": [f"nats://{_reached(config.host, config.port)}"]}
+    if config.http_port:
+        ports["monitoring"] = [f"http://{_reached(config.http_host, config.http_port)}"]
     path = Path(directory) / f"{name}_{pid}.ports"
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(f'{{"nats":["nats://{shown(reached, port)}"]}}', encoding="utf-8")
+    unfinished.write_text(json.dumps(ports, separators=(",", ":")), encoding="utf-8")
     unfinished.replace(path)
     return path
+
+
+def _reached(host: str, port: int) -> str:
+    """An address at which this machine reaches what listens there."""
+    return shown("127.0.0.1" if host in ("0.0.0.0", "") else host, port)  # noqa: S104  # compared only

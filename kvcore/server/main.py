@@ -39,11 +39,13 @@ from kvcore.server.listener import (
     write_ports_file,
 )
 from kvcore.server.log import Log
+from kvcore.server.monitoring import Monitoring
 from kvcore.server.process import ProcessError
 from kvcore.server.record import RunRecorder
 from kvcore.server.secrets import SecretsError, require_libraries
 from kvcore.server.settings import Settings, SettingsError, read
 from kvcore.server.tls import Door, TlsError, make_context
+from kvcore.server.usage import measure
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage, StorageError
 from kvcore.storage.files import OsFileSystem
@@ -120,6 +122,8 @@ class Server:
         self._recorder: RunRecorder | None = None
         self._driver: Driver | None = None
         self._door: Door | None = None
+        self._http: asyncio.Server | None = None
+        self._monitoring: Monitoring | None = None
 
     def run(self) -> int:
         """Serve; the exit code."""
@@ -151,12 +155,16 @@ class Server:
         for warning in settings.warnings:
             say.warn(warning)
         listener = bind(settings.host, settings.port)
-        config = node_config(settings, listener.getsockname()[1])
+        http = self._bind_http()
+        http_port = http.getsockname()[1] if http is not None else 0
+        config = node_config(settings, listener.getsockname()[1], http_port)
         say.info(f"  Name:     {config.server_name}")
         say.info(f"  ID:       {config.server_id}")
         self._warn_if_open(config)
         self._stores = {"file": self._open_store(), "memory": MemoryStorage()}
-        self._driver = self._make_driver(config)
+        node, self._driver = self._make_driver(config)
+        if http is not None:
+            await self._monitor(http, node, self._driver)
         self._watch_signals(self._driver)
         self._listening = await self._listen(listener, self._driver)
         self._write_files(config)
@@ -193,7 +201,24 @@ class Server:
             self._log.warn("a power cut may take acknowledged writes")
         return store
 
-    def _make_driver(self, config: NodeConfig) -> Driver:
+    def _bind_http(self) -> socket.socket | None:
+        settings = self._settings
+        if not settings.http_port:
+            return None
+        return bind(settings.http_host, settings.http_port, port_flag="-m", host_flag="--http_host")
+
+    async def _monitor(self, listener: socket.socket, node: Node, driver: Driver) -> None:
+        host = self._settings.http_host
+        if not is_loopback(host):
+            self._log.warn(f"anyone who can reach {host} can read the monitoring: no password")
+        self._monitoring = Monitoring(
+            lambda question: driver.report(lambda now: node.report(question, now)),
+            is_private=is_loopback(host),
+        )
+        self._http = await self._loop.create_server(self._monitoring.make, sock=listener)
+        self._log.info(f"Starting http monitor on {shown(host, listener.getsockname()[1])}")
+
+    def _make_driver(self, config: NodeConfig) -> tuple[Node, Driver]:
         settings = self._settings
         clock = Clock()
         now = clock()
@@ -204,15 +229,17 @@ class Server:
             self._recorder = RunRecorder(settings.record, config, seed, now)
             self._log.warn(f"recording all that clients send to {settings.record}")
         sink = self._log.trace if settings.trace else ignore
-        return Driver(
+        node = Node(config, self._stores, Random(seed), now, sink)
+        return node, Driver(
             self._loop,
-            Node(config, self._stores, Random(seed), now, sink),
+            node,
             self._stores,
             clock,
             self._fail,
             sync=settings.sync,
             sync_interval=settings.sync_interval,
             recorder=self._recorder,
+            measure=measure,
         )
 
     async def _listen(self, listener: socket.socket, driver: Driver) -> asyncio.Server:
@@ -230,7 +257,7 @@ class Server:
         if self._settings.ports_dir:
             directory = self._settings.ports_dir
             with _named("the ports file", directory):
-                path = write_ports_file(directory, "nats-server", pid, config.host, config.port)
+                path = write_ports_file(directory, "nats-server", pid, config)
             self._files.append(path)
         if self._settings.pid_file:
             path = Path(self._settings.pid_file)
@@ -279,6 +306,9 @@ class Server:
             self._door.close()
         self._driver.finish()
         await self._goodbye(self._driver)
+        if self._http is not None and self._monitoring is not None:
+            self._http.close()
+            self._monitoring.close()
         if self._exit_code == 0:
             for store in self._stores.values():
                 store.close()

@@ -3,8 +3,8 @@
 nats-server's rule holds: a flag wins over the file. Everything is checked before anything
 is opened, so a mistake costs one sentence and leaves no directory behind. What kvcore does
 not have is never passed over in silence when it would make a server less safe than its
-configuration says (accounts, parts of TLS): that is refused. The rest (HTTP monitoring,
-leaf nodes, websockets) is ignored with a warning.
+configuration says (accounts, parts of TLS): that is refused. The rest (leaf nodes,
+websockets) is ignored with a warning.
 
 Two defaults differ from nats-server's, on purpose: the address is 127.0.0.1, and an ack
 waits for the disk. JetStream is on, except under the name `nats-server`, where scripts
@@ -54,6 +54,8 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 4222
+    http_host: str = ""  # that of `host` if nothing is said
+    http_port: int = 0  # 0 is no monitoring over HTTP
     server_name: str = ""
     tags: tuple[str, ...] = ()
     store_dir: str = DEFAULT_STORE
@@ -95,12 +97,11 @@ def read(given: dict[str, flags.Value], name: str, environment: Mapping[str, str
     path = str(given.pop("config", ""))
     if path:
         _from_file(path, found, warnings, environment)
-    if ignored := given.pop("ignored", ""):
-        warnings.append(f"{ignored} comes later: nothing listens there")
     if name == "nats-server":
         found.setdefault("jetstream", False)
     _from_flags(given, found)
     settings = dataclasses.replace(Settings(), **found, warnings=tuple(warnings))  # type: ignore[arg-type]
+    settings = dataclasses.replace(settings, http_host=settings.http_host or settings.host)
     _check(settings)
     return settings
 
@@ -137,8 +138,9 @@ def _tls_from_flags(given: dict[str, flags.Value], found: dict[str, object]) -> 
 
 
 def _check(settings: Settings) -> None:
-    if not -1 <= settings.port <= 65535:
-        raise SettingsError(f"port {settings.port} is not between -1 and 65535")
+    for port in (settings.port, settings.http_port):
+        if not -1 <= port <= 65535:
+            raise SettingsError(f"port {port} is not between -1 and 65535")
     for size in ("max_payload", "max_control_line", "max_connections", "ping_interval"):
         if getattr(settings, size) <= 0:
             raise SettingsError(f"{size} must be greater than 0")
@@ -172,13 +174,18 @@ def _from_file(
         raise SettingsError(f"{path}:{error.line}: {error}") from error
 
 
-def _listen(keys: Keys, entry: Entry) -> None:
-    host, colon, port = as_text(entry).rpartition(":")
-    if not port.lstrip("-").isdigit():
-        raise ConfError(entry.line, "listen is HOST:PORT or a port")
-    keys.found["port"] = int(port)
-    if colon and host:
-        keys.found["host"] = host.strip("[]")
+def _address(key: str, host_setting: str, port_setting: str) -> Reader:
+    """Fills two settings from `HOST:PORT`, or one from a port."""
+
+    def read_address(keys: Keys, entry: Entry) -> None:
+        host, colon, port = as_text(entry).rpartition(":")
+        if not port.lstrip("-").isdigit():
+            raise ConfError(entry.line, f"{key} is HOST:PORT or a port")
+        keys.found[port_setting] = int(port)
+        if colon and host:
+            keys.found[host_setting] = host.strip("[]")
+
+    return read_address
 
 
 def _tags(keys: Keys, entry: Entry) -> None:
@@ -217,9 +224,13 @@ _TOP: dict[str, Reader] = {
     "port": number("port"),
     "host": text("host"),
     "net": text("host"),
-    "listen": _listen,
-    "http": ignored("HTTP monitoring"),
-    "http_port": ignored("HTTP monitoring"),
+    "listen": _address("listen", "host", "port"),
+    "http": _address("http", "http_host", "http_port"),
+    "http_host": text("http_host"),
+    "http_port": number("http_port"),
+    "monitor_port": number("http_port"),
+    "https": later("HTTPS for monitoring"),
+    "https_port": later("HTTPS for monitoring"),
     "server_name": text("server_name"),
     "server_tags": _tags,
     "max_payload": number("max_payload"),

@@ -107,9 +107,34 @@ def test_values_that_make_no_sense_are_refused(words, said):
         settings(*words)
 
 
-def test_http_monitoring_is_ignored_with_a_warning():
-    found = settings("-m", "8222")
-    assert found.warnings == ("HTTP monitoring comes later: nothing listens there",)
+def test_http_monitoring_is_off_unless_it_has_a_port():
+    assert settings().http_port == 0
+    for words in (["-m", "8222"], ["--http_port=8222"]):
+        assert settings(*words).http_port == 8222
+    assert settings("-m", "8222").warnings == ()
+    assert settings("-m", "8222", "-a", "10.0.0.1").http_host == "10.0.0.1"
+    assert settings("-m", "8222", "-a", "10.0.0.1", "--http_host", "::1").http_host == "::1"
+    with pytest.raises(SettingsError, match="65536 is not between"):
+        settings("-m", "65536")
+    with pytest.raises(flags.FlagError, match="HTTPS for monitoring comes later"):
+        settings("-ms", "8223")
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("http: 8222", "127.0.0.1", 8222),
+        ("http_port: 8222", "127.0.0.1", 8222),
+        ("monitor_port: 8222", "127.0.0.1", 8222),
+        ('http: "[::1]:8222"', "::1", 8222),
+        ("http: -1\nhttp_host: localhost", "localhost", -1),
+    ],
+)
+def test_http_monitoring_in_a_configuration_file(tmp_path, text, host, port):
+    path = tmp_path / "a.conf"
+    path.write_text(text)
+    found = settings("-c", str(path))
+    assert (found.http_host, found.http_port, found.warnings) == (host, port, ())
 
 
 def test_the_usage_text_names_every_flag_that_works():
