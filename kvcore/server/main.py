@@ -181,6 +181,11 @@ class Server:
         self._log.warn("set --user and --pass, or --auth, or listen on 127.0.0.1")
         self._log.warn("=" * 64)
 
+    def _warn_of_http(self) -> None:
+        host = self._settings.http_host
+        if not is_loopback(host):
+            self._log.warn(f"anyone who can reach {host} can read the monitoring: no password")
+
     def _open_store(self) -> Storage:
         settings = self._settings
         if not settings.jetstream:
@@ -209,8 +214,7 @@ class Server:
 
     async def _monitor(self, listener: socket.socket, node: Node, driver: Driver) -> None:
         host = self._settings.http_host
-        if not is_loopback(host):
-            self._log.warn(f"anyone who can reach {host} can read the monitoring: no password")
+        self._warn_of_http()
         self._monitoring = Monitoring(
             lambda question: driver.report(lambda now: node.report(question, now)),
             is_private=is_loopback(host),

@@ -31,6 +31,7 @@ from kvcore.server import flags
 from kvcore.server.access import TlsSettings
 from kvcore.server.driver import Clock
 from kvcore.server.driver import Driver as ServerDriver
+from kvcore.server.identity import node_config
 from kvcore.server.listener import is_loopback
 from kvcore.server.log import Log
 from kvcore.server.main import Server
@@ -74,7 +75,7 @@ def test_bind_is_to_this_machine_alone_unless_told_otherwise() -> None:
 def test_bind_to_others_without_a_secret_is_warned_of(capfd: pytest.CaptureFixture[str]) -> None:
     def warned(**settings: object) -> bool:
         server = Server(Settings(**settings), "kvcore", Log("", times=False, debug=False))  # type: ignore[arg-type]
-        server._warn_if_open(server._config(4222))
+        server._warn_if_open(node_config(server._settings, 4222))
         server._loop.close()
         return "ANYONE who can reach" in capfd.readouterr().err
 
