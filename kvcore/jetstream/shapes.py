@@ -57,6 +57,9 @@ _OBJECTS: dict[str, dict[str, str]] = {
         "max_ack_pending": "int",
     },
 }
+# What an object inside the configuration says even when it was not told. Of the others an
+# empty one is as good as none, so that two such configurations are the same.
+_ALWAYS_SAID = frozenset({"src", "dest", "name", "api", "deliver"})
 _FIELDS = {
     "name": "string",
     "description": "string",
@@ -163,9 +166,12 @@ def _read_fields(shape: Mapping[str, str], value: Mapping[str, object], path: st
     for name, item in value.items():
         if name not in shape:
             raise _unknown(name)
-        if item is not None:
-            out[name] = _read(shape[name], item, f"{path}.{name}")
-    return out
+        if item is None:
+            continue
+        read = _read(shape[name], item, f"{path}.{name}")
+        if read:
+            out[name] = read
+    return {name: "" for name in shape if name in _ALWAYS_SAID} | out
 
 
 def _check_word(name: str, value: object) -> None:

@@ -62,6 +62,21 @@ def test_without_a_target_nothing_is_republished():
     assert _copies({"src": ">", "dest": ""}, "s.a") is None
 
 
+def test_an_empty_field_of_an_inner_object_is_the_same_as_none():
+    desk, config = Desk(), {"name": "A", "subjects": ["a.>"]}
+    bare = {"src": "a.>", "dest": "b.>"}
+    made = desk.ask("STREAM.CREATE.A", config | {"republish": bare | {"headers_only": False}})
+    assert made["config"]["republish"] == bare
+    again = desk.ask("STREAM.CREATE.A", config | {"republish": bare})
+    assert "error" not in again, "not another configuration"
+
+
+def test_a_subject_transform_of_nothing_is_kept_as_one():
+    config = {"name": "A", "subjects": ["a.>"], "subject_transform": {}}
+    made = Desk().ask("STREAM.CREATE.A", config)
+    assert made["config"]["subject_transform"] == {"src": "", "dest": ""}
+
+
 def test_a_stored_configuration_whose_transform_can_not_work_republishes_nothing():
     assert _copies({"src": "s.*", "dest": "b.$7"}, "s.a") is None
 
