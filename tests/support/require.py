@@ -2,10 +2,11 @@
 
 A test that needs Go's tools or a browser skips, with a reason, on a machine without them.
 Where `KVCORE_REQUIRE` (a comma list: `go,browser`) names the need, its want is a failure,
-so that no continuous run passes by skipping.
+so that no continuous run passes by skipping. A program that is too old counts as missing.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from functools import cache
@@ -18,9 +19,17 @@ ROOT = Path(__file__).resolve().parents[2]
 # need -> programs, each a tuple of names any of which will do
 NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "go": (("nats-server",), ("nats",)),
+    "compiler": (("go",),),
     "browser": (("chromium", "chromium-browser", "google-chrome"),),
     "strace": (("strace",),),
-    "node": (("node",),),
+    "node": (("node",), ("npm",)),
+}
+PART_OF = {"compiler": "go"}  # who promises the second has promised the first
+
+# program -> the words that make it say its version, and the oldest that will do
+OLDEST: dict[str, tuple[str, tuple[int, int]]] = {
+    "go": ("version", (1, 25)),
+    "node": ("--version", (20, 0)),
 }
 
 
@@ -33,7 +42,7 @@ def _directories() -> tuple[Path, ...]:
         answer = subprocess.run([go, "env", "GOPATH"], capture_output=True, text=True, check=False)
         if answer.returncode == 0 and answer.stdout.strip():
             found.append(Path(answer.stdout.strip()) / "bin")
-    found += [Path.home() / "go" / "bin", ROOT / ".tools" / "bin"]
+    found += [Path.home() / "go" / "bin", ROOT / ".tools" / "bin", Path(go).parent]
     return tuple(found)
 
 
@@ -41,18 +50,34 @@ def _directories() -> tuple[Path, ...]:
 def find(program: str) -> str | None:
     """The path of a program: from PATH, from Go's bin directories, or from `.tools/bin`."""
     on_path = shutil.which(program)
-    if on_path:
+    if on_path and _is_new_enough(program, on_path):
         return on_path
     for directory in _directories():
         path = directory / program
-        if path.is_file() and os.access(path, os.X_OK):
+        if path.is_file() and os.access(path, os.X_OK) and _is_new_enough(program, str(path)):
             return str(path)
     return None
 
 
+def _is_new_enough(program: str, path: str) -> bool:
+    if program not in OLDEST:
+        return True
+    word, oldest = OLDEST[program]
+    local = {**os.environ, "GOTOOLCHAIN": "local"}
+    said = subprocess.run([path, word], capture_output=True, text=True, check=False, env=local)
+    found = re.search(r"(\d+)\.(\d+)", said.stdout)
+    return found is not None and (int(found[1]), int(found[2])) >= oldest
+
+
 def missing(need: str) -> list[str]:
     """The programs that `need` wants and that are not here."""
-    return [names[0] for names in NEEDS[need] if not any(find(name) for name in names)]
+    return [_told(names[0]) for names in NEEDS[need] if not any(find(name) for name in names)]
+
+
+def _told(program: str) -> str:
+    if program not in OLDEST:
+        return program
+    return f"{program} {'.'.join(map(str, OLDEST[program][1]))} or later"
 
 
 def require(need: str) -> None:
@@ -60,7 +85,12 @@ def require(need: str) -> None:
     absent = missing(need)
     if not absent:
         return
-    reason = f"needs {need}: {', '.join(absent)} not found"
+    lacking(need, f"needs {need}: {', '.join(absent)} not found")
+
+
+def lacking(need: str, reason: str) -> None:
+    """What is done for want of `need`: skip the test, or fail it where the need is listed."""
+    need = PART_OF.get(need, need)
     if need in os.environ.get("KVCORE_REQUIRE", "").split(","):
         pytest.fail(f"{reason}, and KVCORE_REQUIRE lists {need}", pytrace=False)
     pytest.skip(reason)
