@@ -8,13 +8,13 @@ import os
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.interop.differences import DIFFERENCES
 from tests.interop.families import FAMILIES
+from tests.interop.planted import mutants
 from tests.interop.transcript import Difference, Entry, Masks, Typist, compare
 from tests.support.require import require
 from tests.support.servers import running
@@ -76,38 +76,11 @@ def test_a_planted_difference_in_any_line_is_found(transcriber: Transcriber, fam
     assert compare(theirs, theirs, masks) == []
     planted = 0
     for entry in theirs:
-        for mutant in _mutants(entry, masks):
+        for mutant in mutants(entry, masks):
             assert compare([mutant], [entry], masks), f"not found: {mutant.text()}"
             planted += 1
     assert planted > len(theirs)
     assert compare(theirs[:-1], theirs, masks), "a missing command is not found"
-
-
-def _mutants(entry: Entry, masks: Masks) -> Iterator[Entry]:
-    """The entry with another exit code, without a line, with a line more, with a line changed."""
-    yield replace(entry, code=entry.code + 1)
-    yield replace(entry, out=(*entry.out, "one more"))
-    yield replace(entry, err=(*entry.err, "one more"))
-    for at, line in enumerate(entry.out):
-        yield replace(entry, out=(*entry.out[:at], *entry.out[at + 1 :]))
-        changed = _change(masks.line(entry.command, line))
-        yield replace(entry, out=(*entry.out[:at], changed, *entry.out[at + 1 :]))
-    for at, line in enumerate(entry.err):
-        changed = _change(masks.line(entry.command, line))
-        yield replace(entry, err=(*entry.err[:at], changed, *entry.err[at + 1 :]))
-
-
-def _change(line: str) -> str:
-    """The line with its last unmasked character replaced; a blank line gets a word."""
-    inside = False
-    for at in range(len(line) - 1, -1, -1):
-        if line[at] == ">":
-            inside = True
-        elif line[at] == "<":
-            inside = False
-        elif not inside and not line[at].isspace():
-            return line[:at] + ("#" if line[at] != "#" else "+") + line[at + 1 :]
-    return line + "planted"
 
 
 def test_every_listed_difference_is_needed(transcriber: Transcriber) -> None:
