@@ -66,6 +66,7 @@ FLOW_WINDOW_MAX_BYTES = 32 * MIB
 DELIVERIES_PER_TURN_COUNT = 500  # a long snapshot is sent in slices of about 5 ms
 DELIVERIES_PER_TURN_BYTES = 4 * MIB  # and far below what makes a client a slow consumer
 SEARCH_SLICE_COUNT = 4096  # subjects or messages that a long search looks at, about 2 ms
+SEARCHED_PER_TURN_COUNT = 8192  # by all of a stream's searches together
 COPIES_PER_TURN_COUNT = 250  # a mirror catches up in slices of about 5 ms
 COPIES_PER_TURN_BYTES = 1 * MIB
 COPIES_PER_TURN_SEEN = 10_000  # sequences looked at, wanted or not

@@ -7,6 +7,11 @@ construction. `_pending` lists the sequences that are still to be delivered: the
 creation, then each match as it is stored, minus whatever is removed. The count is its
 length.
 
+In a big bucket it takes a while to find the matches, and others must not wait meanwhile. So
+a new consumer is not ready: its owner calls `search` now and then, and answers the client
+when `is_ready`. The search is frozen at its first step, and what is stored from then on is
+put aside until it ends. Whoever asks for the count before makes it end at once.
+
 A client can fall silent, and so can a server. Three devices handle that.
 
 - Nothing is delivered while nobody is subscribed to the deliver subject, and a consumer
@@ -26,7 +31,7 @@ Left out: acknowledgements and pull requests; `tracked.py` adds them.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kvcore import limits
 from kvcore.jetstream import starting
@@ -76,24 +81,57 @@ class Consumer:
         self.now: Nanos = self._active
         self._must_beat = resumed
         self._next = 0  # index in _pending of the next to deliver
+        self._pending = array("Q")
+        self._found = array("Q")  # what comes before _pending, while the search goes on
+        self._has_begun = False
         at = stream.last_seq if last_seq is None else last_seq
-        self._pending = array("Q", () if resumed else self._begin(at))
-        if resumed:
-            self._seen, self._stream_seq = max(stream.last_seq, at), at
+        self._stream_seq = at
+        self._seen = max(stream.last_seq, at)  # messages up to here were looked at
+        self._place: Callable[[Sequence[int]], int] | None = None
+        self._search = None if resumed else self._begin(at)
 
-    def _begin(self, at: int) -> Sequence[int]:
-        """Take up the position of a new consumer; what there is to deliver."""
-        first = starting.first_seq(self.stream, self.config, at)
-        wanted = starting.snapshot(self.stream, self.config, first, at)
-        self._seen = max(self.stream.last_seq, first - 1)  # messages up to here were looked at
-        self._stream_seq = starting.position(self.config, first, at, wanted)
-        return wanted
+    def _begin(self, at: int) -> Iterator[Sequence[int]]:
+        """Take up the position of a new consumer; the search for what there is to deliver."""
+        config = self.config
+        first = starting.first_seq(self.stream, config, at)
+        self._place = lambda wanted: starting.position(config, first, at, wanted)
+        self._seen = first - 1
+        return starting.search(self.stream, config, first, at)
+
+    # What there is at its beginning.
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the search is over."""
+        return self._search is None
+
+    def search(self) -> None:
+        """Take one step more; the last one puts what was found before what came since."""
+        if self._search is None:
+            return
+        if not self._has_begun:
+            self._has_begun = True
+            self._seen = max(self.stream.last_seq, self._seen)
+        part = next(self._search, None)
+        if part is not None:
+            self._found.extend(part)
+            return
+        self._search, self._has_begun = None, False
+        self._pending = self._found + self._pending
+        self._found = array("Q")
+        if self._place is not None:
+            self._stream_seq = self._place(self._pending)
+            self._place = None
+
+    def _end_search(self) -> None:
+        while self._search is not None:
+            self.search()
 
     # What the stream tells it.
 
     def on_stored(self, seq: int) -> bool:
         """A message that it `wants` was stored; whether that is news."""
-        if seq <= self._seen:
+        if seq <= self._seen or (self._search is not None and not self._has_begun):
             return False
         self._seen = seq
         self._pending.append(seq)
@@ -101,21 +139,12 @@ class Consumer:
 
     def on_removed(self, seqs: Sequence[int]) -> None:
         """Messages are gone; those not yet delivered never will be."""
-        pending, start = self._pending, self._next
-        if start == len(pending):
-            return
-        if isinstance(seqs, range) and seqs.step == 1:
-            low = bisect_left(pending, seqs.start, start)
-            del pending[low : bisect_left(pending, seqs.stop, low)]
-        elif len(seqs) > _MANY:
-            gone = frozenset(seqs)
-            kept = [seq for seq in pending[start:] if seq not in gone]
-            self._pending, self._next = array("Q", kept), 0
-        else:
-            for seq in seqs:
-                at = bisect_left(pending, seq, start)
-                if at < len(pending) and pending[at] == seq:
-                    del pending[at]
+        if self._found:
+            self._found = _without(self._found, 0, seqs)
+        if self._next < len(self._pending):
+            before = self._pending
+            self._pending = _without(before, self._next, seqs)
+            self._next = self._next if self._pending is before else 0
 
     def update(self, config: ConsumerConfig) -> None:
         """A changed configuration is in force; new filters choose anew what is pending."""
@@ -123,21 +152,22 @@ class Consumer:
         self.config = config
         if refiltered:
             self.wants = matcher(config.filters)
-            seqs = self.stream.sequences(config.filters, self._stream_seq + 1)
-            self._pending, self._next = array("Q", seqs), 0
-            self._seen = max(self._seen, self.stream.last_seq)
+            self._end_search()
+            self._pending, self._next = array("Q"), 0
+            self._search = self.stream.walk(config.filters, self._stream_seq + 1)
 
     # What its subscriber gets.
 
     @property
     def num_pending(self) -> int:
         """Messages that match and were not delivered yet."""
+        self._end_search()
         return len(self._pending) - self._next
 
     @property
     def is_behind(self) -> bool:
         """Whether it must be told which messages are gone."""
-        return self._next < len(self._pending)
+        return self._search is not None or self._next < len(self._pending)
 
     def serve(self, now: Nanos, has_interest: Callable[[str], bool], budget: int) -> list[Delivery]:
         """As `poll`; `has_interest` says whether anyone is subscribed to a subject."""
@@ -152,6 +182,7 @@ class Consumer:
 
         Heartbeats and flow-control requests come on top of the budget.
         """
+        self._end_search()
         self.now = now
         if interested or self.interested:
             self._active = now
@@ -202,6 +233,7 @@ class Consumer:
 
     def info(self, now: Nanos, version: str) -> dict[str, object]:
         """What CONSUMER.INFO says of it."""
+        self._end_search()
         position: dict[str, object] = {
             "consumer_seq": self._consumer_seq,
             "stream_seq": self._stream_seq,
@@ -287,6 +319,23 @@ class Consumer:
         if self._flow is not None and self._flow.request:
             text += f"Nats-Consumer-Stalled: {self._flow.request}\r\n"
         return Delivery(to, to, "", f"{text}\r\n".encode(), b"")
+
+
+def _without(pending: array[int], start: int, seqs: Sequence[int]) -> array[int]:
+    """Ascending sequences from index `start` on without those that are gone: the same array,
+    or one that begins there."""
+    if isinstance(seqs, range) and seqs.step == 1:
+        low = bisect_left(pending, seqs.start, start)
+        del pending[low : bisect_left(pending, seqs.stop, low)]
+    elif len(seqs) > _MANY:
+        gone = frozenset(seqs)
+        return array("Q", [seq for seq in pending[start:] if seq not in gone])
+    else:
+        for seq in seqs:
+            at = bisect_left(pending, seq, start)
+            if at < len(pending) and pending[at] == seq:
+                del pending[at]
+    return pending
 
 
 FLOW_REQUEST = b"NATS/1.0 100 FlowControl Request\r\n\r\n"

@@ -10,6 +10,9 @@ the client; then `poll`, whose deliveries it sends in order. So a consumer never
 client of a message that is not committed, and a message that was counted as delivered is on
 its way before any later answer says so.
 
+A new consumer that has much to search for is made ready over several turns. Until then
+`is_ready` says no, nothing is delivered, and the host holds back the answer to its client.
+
 Consumers whose progress the log keeps ask for commands of their own: `progress` hands them
 out after a poll, at most one per consumer.
 
@@ -44,6 +47,8 @@ class Consumers:
         self._behind: dict[str, None] = {}  # names of those that have messages to deliver
         self._queued: dict[str, Nanos] = {}  # name → when to look at it again
         self._deadlines: list[tuple[Nanos, str]] = []  # a heap of these, and of stale entries
+        self._unready: dict[str, None] = {}  # names of those whose search goes on
+        self._room = limits.SEARCHED_PER_TURN_COUNT  # what searches may look at in this turn
         self._reaped: dict[str, None] = {}  # abandoned, to be deleted
         self._abandoned: list[str] = []  # and those of them that nobody was told of yet
         self._progress: list[Acked] = []
@@ -107,7 +112,7 @@ class Consumers:
                 break
             del self._awake[name]
             consumer = self._by_name.get(name)
-            if consumer is None:
+            if consumer is None or not consumer.is_ready:
                 continue
             due = consumer.serve(now, has_interest, budget - len(out))
             out += due
@@ -122,7 +127,30 @@ class Consumers:
             else:
                 self._behind.pop(name, None)
             self._queue(consumer)
+        self._room = limits.SEARCHED_PER_TURN_COUNT
+        for name in list(self._unready):
+            if not self._prepare(self._by_name[name]):
+                break
         return out
+
+    def is_ready(self, name: str) -> bool:
+        """Whether the client that made the consumer can be answered; it may be gone again."""
+        return name not in self._unready
+
+    def _prepare(self, consumer: Consumer) -> bool:
+        """Let a consumer search for what it has to deliver, one after the other; whether it
+        is ready. It is served in a later turn: first of all its client is answered."""
+        name = consumer.name
+        self._unready[name] = None
+        while not consumer.is_ready:
+            if self._room <= 0:
+                return False
+            before = self.stream.looked
+            consumer.search()
+            self._room -= self.stream.looked - before
+        del self._unready[name]
+        self._awake[name] = self._behind[name] = None
+        return True
 
     def wake(self, subject: str) -> None:
         """Somebody subscribed to `subject`, a pattern perhaps, or ceased to."""
@@ -166,7 +194,7 @@ class Consumers:
 
     def deadline(self) -> Nanos | None:
         """When `poll` and `abandoned` want to be called next; 0 is at once."""
-        if self._awake or self._parting:
+        if self._awake or self._parting or self._unready:
             return 0
         return self._deadlines[0][0] if self._deadlines else None
 
@@ -206,7 +234,8 @@ class Consumers:
         if record is not None and known is not None:
             known.update(record.config)
             self._wanted.clear()
-            self._awake[name] = self._behind[name] = None
+            self._behind[name] = None
+            self._prepare(known)
 
     def _made(self, name: str, now: Nanos, last_seq: int | None) -> Consumer:
         """The consumer of a record; without a `last_seq` it is known from before a restart."""
@@ -221,8 +250,9 @@ class Consumers:
 
     def _add(self, consumer: Consumer) -> None:
         self._by_name[consumer.name] = consumer
-        self._awake[consumer.name] = self._behind[consumer.name] = None
+        self._behind[consumer.name] = None
         self._wanted.clear()
+        self._prepare(consumer)
 
     def _forget(self, name: str) -> None:
         consumer = self._by_name.pop(name, None)
@@ -230,6 +260,7 @@ class Consumers:
             self._parting += consumer.dismiss()
         self._awake.pop(name, None)
         self._behind.pop(name, None)
+        self._unready.pop(name, None)
         self._reaped.pop(name, None)
         self._queued.pop(name, None)
         if len(self._deadlines) > 2 * len(self._queued) + _SLACK_COUNT:

@@ -16,7 +16,7 @@ A long search must not hold up everybody else. So `walk` and `walk_newest` are g
 each step looks at about `limits.SEARCH_SLICE_COUNT` subjects or messages and yields the
 sequences found, ascending. The search is frozen at its first step, but for messages that
 are removed meanwhile, which are not found any more (those yielded already are the caller's
-business). Either the messages are looked at in order; or, where the subjects that may match
+business). `looked` counts how many were looked at, in the index's whole life. Either the messages are looked at in order; or, where the subjects that may match
 are few beside them, those are looked at, and their sequences merged.
 
 Removing the first message moves `first_seq` up to the next that is left; each sequence is
@@ -40,7 +40,7 @@ _BESIDE = 4  # so many messages for each subject that may match: look at the sub
 class Index:
     """The subjects and sequences of a stream; see the module's text."""
 
-    __slots__ = ("_names", "_sequences_of", "_subject_of", "first_seq", "last_seq")
+    __slots__ = ("_names", "_sequences_of", "_subject_of", "first_seq", "last_seq", "looked")
 
     def __init__(self) -> None:
         self._subject_of: dict[int, str] = {}
@@ -48,6 +48,7 @@ class Index:
         self._names = SortedKeys("")
         self.first_seq = 0
         self.last_seq = 0
+        self.looked = 0
 
     # -- changes ---------------------------------------------------------------------------
 
@@ -181,16 +182,20 @@ class Index:
 
     def matching(self, filters: Sequence[str]) -> list[str]:
         """The subjects that match any of the filters (none at all: every subject)."""
-        found = [self._matching(pattern) for pattern in filters or (">",)]
-        return found[0] if len(found) == 1 else list(dict.fromkeys(chain.from_iterable(found)))
-
-    def _matching(self, pattern: str) -> list[str]:
-        if is_literal(pattern):
-            return [pattern] if pattern in self._sequences_of else []
-        near = self._names.between(*bounds(pattern))
-        if takes_all_between(pattern):
+        near = self._near(filters)
+        if not filters or all(is_literal(p) or takes_all_between(p) for p in filters):
             return near
-        return list(filter(matcher((pattern,)), near))
+        return list(filter(matcher(filters), near))
+
+    def _near(self, filters: Sequence[str]) -> list[str]:
+        """Every subject that may match, once."""
+        found: list[str] = []
+        for pattern in filters or (">",):
+            if not is_literal(pattern):
+                found += self._names.between(*bounds(pattern))
+            elif pattern in self._sequences_of:
+                found.append(pattern)
+        return found if len(filters) <= 1 else list(dict.fromkeys(found))
 
     def may_match(self, filters: Sequence[str]) -> int:
         """At most so many subjects match: how many one would look at to know."""
@@ -284,6 +289,7 @@ class Index:
         there = self._all_from(from_seq)
         for start in range(0, len(there), size):
             part, subject_of = there[start : start + size], self._subject_of
+            self.looked += len(part)
             if filters:
                 named = ((seq, subject_of.get(seq)) for seq in part)
                 yield [seq for seq, subject in named if subject is not None and matches(subject)]
@@ -296,21 +302,23 @@ class Index:
         """Look at the subjects that may match, then put their sequences in order: all from
         `from_seq` on, or of each the newest until a sequence."""
         runs: list[list[int]] = []
-        names = self.matching(filters)
+        names, matches = self._near(filters), matcher(filters)
         depth = len(self._subject_of) // max(len(self._sequences_of), 1)
         size = max(1, limits.SEARCH_SLICE_COUNT // (1 if newest_until is not None else depth + 1))
         for start in range(0, len(names), size):
             run: list[int] = []
-            for subject in names[start : start + size]:
+            for subject in filter(matches, names[start : start + size]):
                 known = self._known(subject)
                 if newest_until is None:
                     run += known[bisect_left(known, from_seq) :]
                 elif at := bisect_right(known, newest_until):
                     run.append(known[at - 1])
             run.sort()
+            self.looked += min(size, len(names) - start) + len(run)
             runs.append(run)
             if start + size < len(names):
                 yield ()
         there, size = merge(*runs) if len(runs) > 1 else chain(*runs), limits.SEARCH_SLICE_COUNT
         while part := list(islice(there, size)):
+            self.looked += len(part)
             yield [seq for seq in part if seq in self._subject_of]

@@ -34,8 +34,8 @@ def begun(stream: StreamState, config: ConsumerConfig) -> Ledger:
     """The ledger of a consumer that is created just now."""
     last_seq = stream.last_seq
     first = starting.first_seq(stream, config, last_seq)
-    wanted = starting.snapshot(stream, config, first, last_seq)
-    at = starting.position(config, first, last_seq, wanted)
+    found = filter(None, starting.search(stream, config, first, last_seq))
+    at = starting.position(config, first, last_seq, next(found, ()))
     return Ledger(config.ack_policy, at + 1, last_seq)
 
 

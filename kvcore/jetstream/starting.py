@@ -4,12 +4,13 @@ The deliver policy says it: all, only new ones, from a sequence or a time on, or
 message of each subject. The last is a list rather than a place, since a subject's older
 messages between are left out. Messages stored after the creation are always included, so
 the answer is the list up to `last_seq`, the stream's last sequence at the creation, and
-then everything that matches.
+then everything that matches. It comes in slices, since it may be long.
 
 Left out: how far a consumer has come since (`ledger.py`).
 """
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 
 from kvcore.jetstream.consumer_config import ConsumerConfig
 from kvcore.jetstream.state import StreamState
@@ -30,21 +31,18 @@ def first_seq(stream: StreamState, config: ConsumerConfig, last_seq: int) -> int
             return min(max(stream.first_seq, 1), last_seq + 1)
 
 
-def snapshot(
+def search(
     stream: StreamState, config: ConsumerConfig, first: int, last_seq: int
-) -> Sequence[int]:
-    """The sequences to deliver as things stand, ascending."""
-    filters = config.filters
-    if config.deliver_policy not in _LISTS:
-        return stream.sequences(filters, first)
-    old = _last(stream, config, last_seq)
-    if stream.last_seq == last_seq:
-        return old
-    return [*old, *stream.sequences(filters, last_seq + 1)]
+) -> Iterator[Sequence[int]]:
+    """The sequences to deliver as things stand at its first step, ascending, in slices."""
+    if config.deliver_policy in _LISTS:
+        return _search_newest(stream, config, last_seq)
+    return stream.walk(config.filters, first)
 
 
 def position(config: ConsumerConfig, first: int, last_seq: int, wanted: Sequence[int]) -> int:
-    """The stream sequence that a new consumer reports as delivered."""
+    """The stream sequence that a new consumer reports as delivered; of what is `wanted` only
+    the first counts."""
     if config.deliver_policy in _LISTS:
         return (wanted[0] - 1) if wanted else max(last_seq - 1, 0)
     return first - 1
@@ -52,14 +50,24 @@ def position(config: ConsumerConfig, first: int, last_seq: int, wanted: Sequence
 
 def remaining(
     stream: StreamState, config: ConsumerConfig, delivered: int, last_seq: int
-) -> Sequence[int]:
-    """What is left to deliver of a consumer that came to `delivered`."""
+) -> Iterator[Sequence[int]]:
+    """What is left to deliver of a consumer that came to `delivered`, in slices."""
     if config.deliver_policy not in _LISTS or delivered >= last_seq:
-        return stream.sequences(config.filters, delivered + 1)
-    wanted = snapshot(stream, config, 1, last_seq)
-    return [seq for seq in wanted if seq > delivered]
+        yield from stream.walk(config.filters, delivered + 1)
+        return
+    for part in _search_newest(stream, config, last_seq):
+        yield part[bisect_right(part, delivered) :]
 
 
-def _last(stream: StreamState, config: ConsumerConfig, last_seq: int) -> list[int]:
-    seqs = stream.last_per_subject(config.filters, last_seq)
-    return seqs[-1:] if config.deliver_policy == "last" else seqs
+def _search_newest(
+    stream: StreamState, config: ConsumerConfig, last_seq: int
+) -> Iterator[Sequence[int]]:
+    later = stream.sequences(config.filters, last_seq + 1) if stream.last_seq > last_seq else []
+    newest: Sequence[int] = ()
+    for part in stream.walk_newest(config.filters, last_seq):
+        if config.deliver_policy == "last":
+            newest = part[-1:] or newest
+            yield ()
+        else:
+            yield part
+    yield [seq for seq in (*newest, *later) if stream.subject_of(seq) is not None]

@@ -10,7 +10,7 @@ messages are scanned once and the rest is rebuilt: index, counts, ids, due times
 Left out: the rest of an answer's shape; `bodies.py` makes that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -220,6 +220,19 @@ class StreamState:
     def next_seq(self, filters: Sequence[str] = (), from_seq: int = 0) -> int:
         """The first sequence that matches at or after `from_seq`, 0 if there is none."""
         return self._messages.next_seq(filters, from_seq)
+
+    def walk(self, filters: Sequence[str] = (), from_seq: int = 0) -> Iterator[Sequence[int]]:
+        """As `sequences`, a slice at a time; see `index.py`."""
+        return self._messages.walk(filters, from_seq)
+
+    def walk_newest(self, filters: Sequence[str], up_to_seq: int) -> Iterator[Sequence[int]]:
+        """As `last_per_subject`, a slice at a time."""
+        return self._messages.walk_newest(filters, up_to_seq)
+
+    @property
+    def looked(self) -> int:
+        """How many subjects and messages searches have looked at so far."""
+        return self._messages.looked
 
     def sequences(self, filters: Sequence[str] = (), from_seq: int = 0) -> list[int]:
         """The sequences that match, ascending, from `from_seq` on."""

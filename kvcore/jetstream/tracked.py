@@ -16,7 +16,7 @@ the note that a message was delivered, which then comes again.
 Left out: rate limits, replay at the original speed, priority groups.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from kvcore import limits
 from kvcore.jetstream import acknowledgements, ledger, starting
@@ -60,10 +60,9 @@ class TrackedConsumer(Consumer):
         for seq in known.pending:
             self._redelivery.sent(seq, known.again.get(seq, 0), now)
 
-    def _begin(self, _at: int) -> Sequence[int]:
+    def _begin(self, _at: int) -> Iterator[Sequence[int]]:
         known = self._ledger
-        self._seen = max(self.stream.last_seq, known.delivered_stream)
-        self._stream_seq = known.delivered_stream
+        self._seen = self._stream_seq = known.delivered_stream
         return starting.remaining(self.stream, self.config, known.delivered_stream, known.last_seq)
 
     # -- what the stream and the API tell it -----------------------------------------------
@@ -71,7 +70,7 @@ class TrackedConsumer(Consumer):
     @property
     def is_behind(self) -> bool:
         """Whether anything is undelivered or not settled."""
-        return bool(self.num_pending or self._ledger.pending or self._ledger.again)
+        return super().is_behind or bool(self._ledger.pending or self._ledger.again)
 
     def on_removed(self, seqs: Sequence[int]) -> None:
         """Messages are gone, and with them the wait for their acknowledgement."""
@@ -176,6 +175,7 @@ class TrackedConsumer(Consumer):
 
     def serve(self, now: Nanos, has_interest: Callable[[str], bool], budget: int) -> list[Delivery]:
         """What is due: answers, deliveries, then the ends of pull requests."""
+        self._end_search()
         self.now = now
         self._expire()
         said, self._said = self._said, []

@@ -59,6 +59,7 @@ class Host:
         self.stream = stream
         self.consumers = Consumers(stream)
         self.is_leading = False
+        self._held_back: list[tuple[str, Outcome]] = []  # who waits for a consumer, by its name
         self.unanswered: list[MetaOutcome] = []  # who asked for the stream before it led
         self._broker = broker
         self._clock = clock
@@ -197,6 +198,24 @@ class Host:
         if outcome.kind == "Expire":
             self._expiry_proposed = False
         self._touch(self)
+
+    def holds_back(self, outcome: Outcome) -> bool:
+        """Whether its answer must wait for a consumer that is not ready; see `released`."""
+        match outcome.result:
+            case ConsumerCreated(name=name) if not self.consumers.is_ready(name):
+                self._held_back.append((name, outcome))
+                return True
+            case _:
+                return False
+
+    def released(self) -> list[Outcome]:
+        """The outcomes that were held back and can be answered now."""
+        if not self._held_back:
+            return []
+        is_ready = self.consumers.is_ready
+        ready = [outcome for name, outcome in self._held_back if is_ready(name)]
+        self._held_back = [each for each in self._held_back if not is_ready(each[0])]
+        return ready
 
     # -- what time demands -----------------------------------------------------------------
 

@@ -223,15 +223,17 @@ class Node:
         if not self._hosts.has(host):
             self._wakeups.set(host, None)
             return
-        group, flushed = host.group, -1
+        group, flushed, is_polled = host.group, -1, False
         while group.last_index != flushed:  # delivering may propose: acks, an expiry
             flushed = group.last_index
             if group.flush():
                 awaiting.append((host, flushed))
             elif group.engine == MEMORY and flushed > group.applied:
                 self._persisted(host, flushed)
-            if host.is_leading:
+            if host.is_leading and not is_polled:
+                is_polled = True
                 host.poll()
+                self._respond_all(host, host.released())
         self._touched.pop(host, None)
         self._wakeups.set(host, host.deadline() if host.is_leading else None)
 
@@ -248,7 +250,8 @@ class Node:
     def _persisted(self, host: Host, index: int) -> None:
         for outcome in host.group.persisted(index):
             host.follow(outcome)
-            self._respond(host, outcome)
+            if not host.holds_back(outcome):
+                self._respond(host, outcome)
         if not host.is_leading and host.group.is_leader:
             host.lead(self._meta.streams[host.name], self._api, self._on_request)
             self._tell("stream-leader", stream=host.name, term=host.group.term)
@@ -316,6 +319,10 @@ class Node:
             )
             self._broker.publish(outcome.reply, "", None, answer)
 
+    def _respond_all(self, host: Host, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            self._respond(host, outcome)
+
     def _follow_meta(self, outcome: MetaOutcome) -> None:
         match outcome.result:
             case StreamCreated(assignment):
@@ -331,9 +338,12 @@ class Node:
                 config = assignment.config.encode()
                 host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
             case StreamDeleted(assignment):
-                host = self._hosts.remove(assignment.config.name)
-                self._following.forget(host)
+                host = self._hosts.get(assignment.config.name)
+                assert host is not None, "it was assigned to this server"
                 host.dismiss()
+                self._respond_all(host, host.released())
+                self._hosts.remove(host.name)
+                self._following.forget(host)
                 host.stream.release()
                 host.group.destroy()
                 self._wakeups.set(host, None)
