@@ -321,7 +321,7 @@ class Consumer:
         return Delivery(to, to, "", f"{text}\r\n".encode(), b"")
 
 
-def _without(pending: array[int], start: int, seqs: Sequence[int]) -> array[int]:
+def _without(pending: "array[int]", start: int, seqs: Sequence[int]) -> "array[int]":
     """Ascending sequences from index `start` on without those that are gone: the same array,
     or one that begins there."""
     if isinstance(seqs, range) and seqs.step == 1:

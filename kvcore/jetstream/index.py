@@ -16,8 +16,8 @@ A long search must not hold up everybody else. So `walk` and `walk_newest` are g
 each step looks at about `limits.SEARCH_SLICE_COUNT` subjects or messages and yields the
 sequences found, ascending. The search is frozen at its first step, but for messages that
 are removed meanwhile, which are not found any more (those yielded already are the caller's
-business). `looked` counts how many were looked at, in the index's whole life. Either the messages are looked at in order; or, where the subjects that may match
-are few beside them, those are looked at, and their sequences merged.
+business). Either the messages are looked at in order; or, where the subjects that may match
+are few beside them, those are looked at, and their sequences merged. `looked` counts both.
 
 Removing the first message moves `first_seq` up to the next that is left; each sequence is
 passed once in a stream's life, so that is cheap in the long run.

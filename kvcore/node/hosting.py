@@ -261,6 +261,10 @@ class Hosts:
         """A stream is gone."""
         return self._by_name.pop(name)
 
+    def __getitem__(self, name: str) -> Host:
+        """The host of a stream that was assigned to this server."""
+        return self._by_name[name]
+
     def get(self, name: str) -> Host | None:
         """The host of a stream, leading or not."""
         return self._by_name.get(name)

@@ -338,8 +338,7 @@ class Node:
                 config = assignment.config.encode()
                 host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
             case StreamDeleted(assignment):
-                host = self._hosts.get(assignment.config.name)
-                assert host is not None, "it was assigned to this server"
+                host = self._hosts[assignment.config.name]
                 host.dismiss()
                 self._respond_all(host, host.released())
                 self._hosts.remove(host.name)

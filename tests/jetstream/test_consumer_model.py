@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 
+from kvcore import limits
 from kvcore.jetstream.commands import CreateConsumer, DeleteMessage, Expire, Publish, Purge
 from kvcore.limits import SECOND_NS
 from kvcore.nats.subject import matches
@@ -47,11 +48,19 @@ def random_command(random: Random, desk: Desk):
 def new_consumer(random: Random, name: str, now: int) -> CreateConsumer:
     config = f'{{"deliver_subject":"i.{name}","filter_subject":"{random.choice(FILTERS)}",'
     config += random.choice(POLICIES) + "}"
-    return CreateConsumer(config.encode(), name, "", "r", now)
+    return CreateConsumer(config.encode(), name, "", "", now)
+
+
+@pytest.fixture(params=[1, 4096])
+def slices(request, monkeypatch):
+    """How much a search looks at in one step: in small steps, others change the stream."""
+    monkeypatch.setattr(limits, "SEARCH_SLICE_COUNT", request.param)
+    monkeypatch.setattr(limits, "SEARCHED_PER_TURN_COUNT", 2 * request.param)
+    return request.param
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_pending_equals_what_is_left_to_deliver(seed):
+def test_pending_equals_what_is_left_to_deliver(seed, slices):
     random = Random(seed)
     desk = Desk()
     desk.make(
@@ -61,6 +70,7 @@ def test_pending_equals_what_is_left_to_deliver(seed):
         subject_delete_marker_ttl=random.choice([0, SECOND_NS]),
     )
     delivered: dict[str, list[int]] = {}
+    unready = 0
     for turn in range(60):
         desk.now += random.randrange(SECOND_NS)
         count = random.randrange(8)
@@ -75,6 +85,7 @@ def test_pending_equals_what_is_left_to_deliver(seed):
                 outcomes.append(desk.commit("KV_b", random_command(random, desk)))
         desk.answered("KV_b", outcomes)
         check(desk, delivered)
+        unready += sum(not consumer.is_ready for consumer in desk.hosted["KV_b"])
         present = random.random() < 0.7
         for one in desk.hosted["KV_b"].poll(desk.now, lambda _subject: present, 5):  # noqa: B023
             tokens = one.reply.split(".")
@@ -87,8 +98,11 @@ def test_pending_equals_what_is_left_to_deliver(seed):
             desk.hosted["KV_b"].wake(consumer.config.deliver_subject)
         check(desk, delivered)
     desk.now += 100
-    while desk.hosted["KV_b"].poll(desk.now, lambda _subject: True, 1000):
+    while desk.hosted["KV_b"].poll(desk.now, lambda _subject: True, 1000) or not all(
+        consumer.is_ready for consumer in desk.hosted["KV_b"]
+    ):
         pass
+    assert bool(unready) == (slices == 1)
     assert all(consumer.num_pending == 0 for consumer in desk.hosted["KV_b"])
 
 
@@ -96,6 +110,8 @@ def check(desk: Desk, delivered: dict[str, list[int]]) -> None:
     """Pending sequences exist, match, lie after what was delivered, and miss nothing new."""
     stream = desk.streams["KV_b"]
     for consumer in desk.hosted["KV_b"]:
+        if not consumer.is_ready:
+            continue
         pending = list(consumer._pending[consumer._next :])
         assert consumer.num_pending == len(pending)
         assert pending == sorted(dict.fromkeys(pending))

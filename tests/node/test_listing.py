@@ -8,7 +8,8 @@ import json
 
 import pytest
 
-from kvcore.node.io import ClientData
+from kvcore import limits
+from kvcore.node.io import ClientData, TimerFired
 from kvcore.storage.memory import MemoryStorage
 from tests.support.driven import Driver, bucket
 
@@ -112,6 +113,69 @@ def test_an_updates_only_watch_and_the_stream_s_counts_read_nothing(big):
     assert reads_of(big, lambda: big.request("$JS.API.STREAM.INFO.KV_b", asked)) <= 1
 
 
+@pytest.fixture
+def slow(monkeypatch):
+    """A server on which a watch of the whole bucket has begun to search, in small steps."""
+    server = filled(20_000)
+    monkeypatch.setattr(limits, "SEARCH_SLICE_COUNT", 500)
+    monkeypatch.setattr(limits, "SEARCHED_PER_TURN_COUNT", 500)
+    config = {
+        "name": "slow",
+        "deliver_subject": "_I.slow",
+        "ack_policy": "none",
+        "deliver_policy": "last_per_subject",
+        "filter_subject": "$KV.b.>",
+    }
+    body = json.dumps({"stream_name": "KV_b", "config": config}).encode()
+    server.publish("$JS.API.CONSUMER.CREATE.KV_b.slow.$KV.b.>", body, "_I.made")
+    assert b"_I.made" not in server.heard()
+    return server
+
+
+def turn(server) -> bytes:
+    """What one turn says."""
+    server.heard()
+    server.turn(TimerFired())
+    return server.heard()
+
+
+def test_others_are_served_while_a_watch_searches_a_big_bucket(slow):
+    server = slow
+    server.turn(ClientData(1, b"PING\r\n"))
+    assert server.heard() == b"PONG\r\n"
+    server.publish("$JS.API.DIRECT.GET.KV_b.$KV.b.few.7", reply="_I.got")
+    heard = server.heard()
+    assert b"HMSG _I.got" in heard
+    assert b"_I.made" not in heard
+
+
+def test_the_count_is_exact_though_keys_are_changed_while_the_watch_searches(slow):
+    server = slow
+    server.publish("$KV.b.few.0", b"new")  # looked at already
+    server.publish("$KV.b.many.19999", b"new")  # not yet
+    server.publish("$KV.b.more", b"new")
+    server.request("$JS.API.STREAM.MSG.DELETE.KV_b", {"seq": 2})
+    server.request("$JS.API.STREAM.MSG.DELETE.KV_b", {"seq": 19_998})
+    made = b""
+    while b"_I.made" not in made:
+        made = turn(server)
+    assert b"$JS.ACK.KV_b.slow" not in made, "the answer comes before what it counts"
+    assert b'"num_pending":19999,' in made
+    heard = b""
+    while (said := turn(server)) and b"$JS.ACK.KV_b.slow" in said:
+        heard += said
+    keys = [line.split()[1] for line in heard.split(b"\r\n") if line.startswith(b"MSG $KV.")]
+    assert len(keys) == len(dict.fromkeys(keys)) == 19_999
+    assert keys[-3:] == [b"$KV.b.few.0", b"$KV.b.many.19999", b"$KV.b.more"]
+
+
+def test_a_watch_whose_stream_is_deleted_while_it_searches_is_refused(slow):
+    server = slow
+    server.publish("$JS.API.STREAM.DELETE.KV_b")
+    server.sync()
+    assert b'"err_code":10014' in server.heard().partition(b"_I.made")[2]
+
+
 def test_demand_08_listing_10_000_keys_reads_each_of_them_once():
     server, heard = filled(10_000), []
     reads = reads_of(
@@ -119,3 +183,17 @@ def test_demand_08_listing_10_000_keys_reads_each_of_them_once():
     )
     assert reads == 10_000
     assert heard[0].count(b"\r\nHMSG $KV.b.") == 10_000
+
+
+def test_demand_08_no_turn_of_a_listing_does_more_than_its_bound(slow):
+    """Work is counted in what is looked at and read: a turn's length on any machine."""
+    server, stream = slow, slow.node.streams["KV_b"]
+    most_looked = most_read = 0
+    while (at := server.node.deadline()) is not None and at <= server.now:
+        looked, read = stream.looked, server.stores["memory"].reads
+        server.turn(TimerFired())
+        most_looked = max(most_looked, stream.looked - looked)
+        most_read = max(most_read, server.stores["memory"].reads - read)
+    assert 0 < most_looked <= limits.SEARCHED_PER_TURN_COUNT
+    assert 0 < most_read <= limits.DELIVERIES_PER_TURN_COUNT
+    assert server.heard().count(b"MSG $KV.b.") == 20_000
