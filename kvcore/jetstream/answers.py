@@ -29,10 +29,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Many messages, in order. Take a slice of `parts` a turn
-    (`limits.DELIVERIES_PER_TURN_COUNT`); reads happen as they are taken."""
+    """Many messages, in order, or one that takes long to make. Take a slice of `parts` a turn
+    (`limits.DELIVERIES_PER_TURN_COUNT`); reads happen as they are taken. None says that a
+    step of work is done which has no message to show, enough for a turn."""
 
-    parts: Iterator[Answer]
+    parts: Iterator[Answer | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,12 +110,18 @@ def stream_info(
     subjects_filter: str = "",
     offset: int = 0,
     deleted_details: bool = False,
+    listed: tuple[int, int] = (0, 0),
 ) -> dict[str, object]:
     """A stream as INFO shows it: with `subjects_filter` a page of its subjects, with
-    `deleted_details` the sequences of its gaps."""
+    `deleted_details` the sequences of its gaps. `listed` is for whoever writes the subjects
+    himself: how many match, and how many are on the page; their place is left empty."""
     state = stream.state()
     total = limit = start = 0
-    if subjects_filter:
+    if listed[0]:
+        total, limit, start = listed[0], limits.SUBJECTS_PAGE_COUNT, offset
+        if listed[1]:
+            state["subjects"] = {}
+    elif subjects_filter:
         counts = stream.subjects(subjects_filter)
         total = len(counts)
         if total:

@@ -182,12 +182,12 @@ class Index:
 
     def matching(self, filters: Sequence[str]) -> list[str]:
         """The subjects that match any of the filters (none at all: every subject)."""
-        near = self._near(filters)
+        near = self.near(filters)
         if not filters or all(is_literal(p) or takes_all_between(p) for p in filters):
             return near
         return list(filter(matcher(filters), near))
 
-    def _near(self, filters: Sequence[str]) -> list[str]:
+    def near(self, filters: Sequence[str]) -> list[str]:
         """Every subject that may match, once."""
         found: list[str] = []
         for pattern in filters or (">",):
@@ -302,7 +302,7 @@ class Index:
         """Look at the subjects that may match, then put their sequences in order: all from
         `from_seq` on, or of each the newest until a sequence."""
         runs: list[list[int]] = []
-        names, matches = self._near(filters), matcher(filters)
+        names, matches = self.near(filters), matcher(filters)
         depth = len(self._subject_of) // max(len(self._sequences_of), 1)
         size = max(1, limits.SEARCH_SLICE_COUNT // (1 if newest_until is not None else depth + 1))
         for start in range(0, len(names), size):

@@ -164,13 +164,18 @@ def _last(stream: Stream, subject: str) -> StoredMessage | None:
     return stream.message(seq) if seq else None
 
 
-def _batch(stream: Stream, reply: str, request: Request) -> Iterator[Answer]:
-    """A batch, looked up when its turn comes: many may wait, and a list each would add up."""
+def _batch(stream: Stream, reply: str, request: Request) -> Iterator[Answer | None]:
+    """A batch, looked up when its turn comes, in slices: many may wait, and a list each would
+    add up."""
     filters = (request.next_by_subj,) if request.next_by_subj else ()
     seq = request.seq
     if request.start_time is not None:
         seq = stream.seq_at_time(request.start_time)
-    found = stream.sequences(filters, seq)
+    found: list[int] = []
+    for part in stream.walk(filters, seq):
+        if found:
+            yield None
+        found += part
     if request.batch < 0:
         yield Answer(reply, b"", _end(len(found), 0))
     elif not found:

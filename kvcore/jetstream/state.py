@@ -248,6 +248,18 @@ class StreamState:
         """How many messages each matching subject has."""
         return self._messages.totals((pattern,))
 
+    def count_for(self, subject: str) -> int:
+        """How many messages a literal subject has."""
+        return self._messages.count_for(subject)
+
+    def near(self, pattern: str) -> list[str]:
+        """The subjects that may match, ascending: those that begin as the pattern does."""
+        return self._messages.near((pattern,))
+
+    def may_match(self, pattern: str) -> int:
+        """How many these are."""
+        return self._messages.may_match((pattern,))
+
     def seq_at_time(self, time: Nanos) -> int:
         """The first sequence stored at or after `time`, one past the last if there is none."""
         return self._messages.seq_at_time(time)

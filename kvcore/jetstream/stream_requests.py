@@ -8,8 +8,8 @@ Left out: backups (SNAPSHOT, RESTORE) and the verbs of a cluster.
 """
 
 from kvcore import limits
-from kvcore.jetstream import bodies, reads
-from kvcore.jetstream.answers import Action, ProposeMeta, ProposeStream
+from kvcore.jetstream import bodies, reads, subject_pages
+from kvcore.jetstream.answers import Action, Answer, Answers, ProposeMeta, ProposeStream
 from kvcore.jetstream.commands import (
     CreateStream,
     DeleteMessage,
@@ -64,19 +64,32 @@ def delete(context: Context, call: Call) -> Action:
     return ProposeMeta(DeleteStream(call.names[0], call.reply, call.now))
 
 
-def info(context: Context, call: Call) -> Fields:
+def info(context: Context, call: Call) -> Fields | Action:
     """STREAM.INFO; what doesn't even look like JSON is ignored, as on nats-server."""
     body = call.payload if call.payload.lstrip()[:1] in (b"{", b"[") else b""
     asked = Asked(body, offset=0, subjects_filter="", deleted_details=False)
-    shown = bodies.stream_info(
-        context.stream(call.names[0]),
-        context.identity,
-        call.now,
-        subjects_filter=asked.text("subjects_filter"),
-        offset=max(asked.number("offset"), 0),
-        deleted_details=asked.flag("deleted_details"),
+    stream, pattern = context.stream(call.names[0]), asked.text("subjects_filter")
+    offset, is_detailed = max(asked.number("offset"), 0), asked.flag("deleted_details")
+
+    def shown(listed: tuple[int, int] = (0, 0)) -> dict[str, object]:
+        fields = bodies.stream_info(
+            stream,
+            context.identity,
+            call.now,
+            subjects_filter="" if is_long else pattern,
+            offset=offset,
+            deleted_details=is_detailed,
+            listed=listed,
+        )
+        return {**fields, **context.catalog.origins(call.names[0])}
+
+    is_long = bool(pattern) and subject_pages.is_long(stream, pattern)
+    if not is_long:
+        return shown()
+    texts = subject_pages.pages(
+        stream, pattern, offset, lambda listed: bodies.success(call.what, shown(listed))
     )
-    return {**shown, **context.catalog.origins(call.names[0])}
+    return Answers(None if text is None else Answer(call.reply, text) for text in texts)
 
 
 def names(context: Context, call: Call) -> Fields:

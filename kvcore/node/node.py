@@ -18,12 +18,10 @@ subjects, so that a request gets "no responders".
 Left out: other servers.
 """
 
-from collections import deque
 from collections.abc import Mapping
 from random import Random
 from typing import TypeAlias, assert_never
 
-from kvcore import limits
 from kvcore.jetstream.answers import Answer, Answers, ProposeMeta, ProposeStream
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.catalog import Identity
@@ -48,6 +46,7 @@ from kvcore.jetstream.state import Budget
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.node import monitor
+from kvcore.node.answering import LongAnswers
 from kvcore.node.broker import Broker, Message
 from kvcore.node.config import NodeConfig
 from kvcore.node.following import Following
@@ -103,7 +102,7 @@ class Node:
         self._tickets: Tickets[Host | None] = Tickets()  # None is the meta group
         self._wakeups: Wakeups[Host] = Wakeups()
         self._touched: dict[Host, None] = {}
-        self._answers: deque[Answers] = deque()
+        self._answers = LongAnswers(self._send)
         self._hosts = Hosts()
         self._following = Following(self._hosts, self._clock)
         self._hosts.report = self._following.report
@@ -147,7 +146,7 @@ class Node:
 
     def effects(self) -> Effects:
         """What this turn asks of the driver; see `Effects` for the order."""
-        self._continue_answers()
+        self._answers.work()
         self._following.work()
         awaiting: list[tuple[Host | None, int]] = []
         if self._meta_touched:
@@ -267,30 +266,19 @@ class Node:
         for host in self._wakeups.take_due(now):
             self._touch(host)
 
-    def _continue_answers(self) -> None:
-        """Send a turn's worth of the long answers, one after the other: only the first of
-        them has begun, so that those who wait cost nothing."""
-        count = size = 0
-        while self._answers:
-            for answer in self._answers[0].parts:
-                self._broker.publish(answer.to, "", answer.header, answer.payload)
-                count += 1
-                size += len(answer.payload)
-                is_enough = count >= limits.DELIVERIES_PER_TURN_COUNT
-                if is_enough or size >= limits.DELIVERIES_PER_TURN_BYTES:
-                    return
-            self._answers.popleft()
-
     # -- what clients ask ------------------------------------------------------------------
+
+    def _send(self, answer: Answer) -> None:
+        self._broker.publish(answer.to, "", answer.header, answer.payload)
 
     def _on_request(self, message: Message) -> None:
         now = self._clock.now
         for action in self._api.handle(message.subject, message.reply, message.payload, now):
             match action:
-                case Answer(to, payload, header):
-                    self._broker.publish(to, "", header, payload)
+                case Answer():
+                    self._send(action)
                 case Answers():
-                    self._answers.append(action)
+                    self._answers.add(action)
                 case ProposeMeta(command):
                     self._meta_group.propose(self._meta.stamped(command))
                     self._meta_touched = True

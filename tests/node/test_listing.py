@@ -109,8 +109,13 @@ def test_a_narrow_filter_looks_at_the_subjects_that_begin_as_it_does(big):
 
 def test_an_updates_only_watch_and_the_stream_s_counts_read_nothing(big):
     assert reads_of(big, lambda: watch(big, "new", "$KV.b.>", deliver_policy="new")) == 0
-    asked = {"subjects_filter": ">"}
-    assert reads_of(big, lambda: big.request("$JS.API.STREAM.INFO.KV_b", asked)) <= 1
+
+    def ask():
+        big.publish("$JS.API.STREAM.INFO.KV_b", b'{"subjects_filter":">"}', "_I.info")
+        big.wait(1)
+
+    assert reads_of(big, ask) == 1, "the first message's, for its time"
+    assert big.heard().count(b'":1') >= KEYS
 
 
 @pytest.fixture
@@ -197,3 +202,30 @@ def test_demand_08_no_turn_of_a_listing_does_more_than_its_bound(slow):
     assert 0 < most_looked <= limits.SEARCHED_PER_TURN_COUNT
     assert 0 < most_read <= limits.DELIVERIES_PER_TURN_COUNT
     assert server.heard().count(b"MSG $KV.b.") == 20_000
+
+
+@pytest.mark.parametrize("asked", [{"subjects_filter": ">"}, {"subjects_filter": "$KV.*.few.>"}])
+@pytest.mark.parametrize("offset", [0, 3, 999, 30_000])
+@pytest.mark.parametrize("page", [100_000, 5])
+def test_a_long_page_of_subjects_is_the_same_as_a_short_one(monkeypatch, asked, offset, page):
+    server = filled(3_000)
+    monkeypatch.setattr(limits, "SUBJECTS_PAGE_COUNT", page)
+
+    def info():
+        server.heard()
+        body = json.dumps({**asked, "offset": offset}).encode()
+        server.publish("$JS.API.STREAM.INFO.KV_b", body, "_I.info")
+        turns = len(server.turns)
+        server.wait(1)
+        text = server.heard().partition(b"MSG _I.info 1 ")[2].partition(b"\r\n")[2]
+        answer = json.loads(text.partition(b"\r\n")[0])
+        del answer["ts"]
+        return answer, len(server.turns) - turns
+
+    short, turns = info()
+    assert turns <= 1
+    monkeypatch.setattr(limits, "SEARCH_SLICE_COUNT", 70)
+    long, turns = info()
+    assert turns >= 1_000 / 70
+    assert long == short
+    assert list(long["state"].get("subjects", {})) == list(short["state"].get("subjects", {}))

@@ -69,7 +69,7 @@ class Desk:
                 case Answer():
                     out.append(action)
                 case Answers(parts):
-                    out += parts
+                    out += filter(None, parts)
                 case ProposeMeta(command):
                     out += self.apply_meta(command)
                 case ProposeStream(stream, command):
