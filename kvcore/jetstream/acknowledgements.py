@@ -11,7 +11,7 @@
 A reply subject on the acknowledgement itself asks for an answer when it is safe
 (`ack_sync`). Whatever else a client says there is no acknowledgement.
 
-Left out: advisories that tell others of NAKs and TERMs.
+Left out: who else hears of NAKs and TERMs (`advisories.py`).
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One acknowledgement: `rest` is what follows its kind."""
+    """One acknowledgement: `rest` is what follows its kind, `count` which delivery it is of."""
 
     consumer: str
     kind: Kind
@@ -47,6 +47,7 @@ class Said:
     consumer_seq: int
     reply: str
     rest: bytes = b""
+    count: int = 1
 
 
 def read(subject: str, reply: str, payload: bytes) -> Said | None:
@@ -58,7 +59,7 @@ def read(subject: str, reply: str, payload: bytes) -> Said | None:
     if not seq or not consumer_seq:
         return None
     kind, rest = _kind(payload)
-    return Said(tokens[3], kind, seq, consumer_seq, reply, rest)
+    return Said(tokens[3], kind, seq, consumer_seq, reply, rest, _number(tokens[4]))
 
 
 def _number(token: str) -> int:

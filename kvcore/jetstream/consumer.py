@@ -34,7 +34,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 
 from kvcore import limits
-from kvcore.jetstream import starting
+from kvcore.jetstream import advisories, starting
+from kvcore.jetstream.advisories import Event
 from kvcore.jetstream.answers import Delivery
 from kvcore.jetstream.consumer_config import ConsumerConfig
 from kvcore.jetstream.filters import matcher
@@ -79,6 +80,8 @@ class Consumer:
         self._active: Nanos = created if now is None else now  # the last sign of a subscriber
         self._spoke: Nanos = self._active  # the last delivery or heartbeat
         self.now: Nanos = self._active
+        self.events: list[Event] = []  # what others may want to know; whoever tells it clears it
+        self._was_paused = self._is_paused
         self._must_beat = resumed
         self._next = 0  # index in _pending of the next to deliver
         self._pending = array("Q")
@@ -150,6 +153,7 @@ class Consumer:
         """A changed configuration is in force; new filters choose anew what is pending."""
         refiltered = config.filters != self.config.filters
         self.config = config
+        self._was_paused = self._is_paused
         if refiltered:
             self.wants = matcher(config.filters)
             self._end_search()
@@ -204,6 +208,14 @@ class Consumer:
             self._spoke = now
         return out
 
+    def note_pause(self, now: Nanos) -> None:
+        """Find out whether a pause is over."""
+        self.now = now
+        if self._was_paused and not self._is_paused:
+            self._was_paused = False
+            until = self.config.pause_until or 0
+            self.events.append(advisories.paused(self.stream.config.name, self.name, until, now))
+
     def on_flow_reply(self, subject: str, now: Nanos) -> None:
         """The client answered a flow-control request; one that is old news is ignored."""
         self.now = now
@@ -218,7 +230,8 @@ class Consumer:
     def deadline(self) -> Nanos | None:
         """When it wants to be polled next, at the latest; the past means at once."""
         if not self.interested:
-            return self._active + self.config.inactive_threshold
+            end = self._active + self.config.inactive_threshold
+            return min(end, self.config.pause_until or end) if self._was_paused else end
         if self._has_work() and not self.is_stalled:
             return self.now
         beat = self.config.idle_heartbeat

@@ -19,12 +19,14 @@ from kvcore.jetstream.errors import (
     ConfigError,
     invalid_config,
 )
+from kvcore.jetstream.gojson import quoted
 from kvcore.nats import subject as subjects
 
 Document: TypeAlias = Mapping[str, object]
 
 DESCRIPTION_BYTES = 4096
 METADATA_BYTES = 128 * 1024
+_INT_DIGITS = 40  # no number worth reading is longer
 HEARTBEAT_MIN_NS = 100 * limits.MILLISECOND_NS
 
 NAME_SEPARATORS = ApiError(400, 10127, "Consumer name can not contain path separators")
@@ -262,7 +264,31 @@ def _check_start(document: Document, _stream: StreamConfig) -> ApiError | None:
     return None
 
 
+def sample_percent(text: str) -> int | None:
+    """The number in a `sample_freq` such as `10%` or `10`; None if it is none."""
+    digits = text.removesuffix("%")
+    bare = digits.removeprefix("+").removeprefix("-" if digits.startswith("-") else "")
+    if not bare.isascii() or not bare.isdigit() or len(bare) > _INT_DIGITS:
+        return None
+    return int(digits) if abs(int(digits)) <= limits.SEQUENCE_MAX else None
+
+
+def _check_sampling(text: str) -> ApiError | None:
+    percent = sample_percent(text) if text else 0
+    if percent is not None and percent >= 0:
+        return None
+    digits = text.removesuffix("%")
+    is_long = digits.lstrip("+-").isascii() and digits.lstrip("+-").isdigit()
+    fault = "value out of range" if is_long else "invalid syntax"
+    why = f"strconv.Atoi: parsing {quoted(digits, html=False)}: {fault}"
+    why = why if percent is None else "<nil>"
+    return ApiError(400, 10095, f"failed to parse consumer sampling configuration: {why}")
+
+
 def _check_rest(document: Document, _stream: StreamConfig) -> ApiError | None:
+    refusal = _check_sampling(_text(document, "sample_freq"))
+    if refusal is not None:
+        return refusal
     if document.get("flow_control") and not document.get("idle_heartbeat"):
         return ApiError(400, 10108, "consumer with flow control also needs heartbeats")
     durable = document.get("durable_name")

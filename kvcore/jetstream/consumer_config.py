@@ -104,6 +104,12 @@ class ConsumerConfig:
         return self.ack_policy != "none"
 
     @property
+    def sample_percent(self) -> int:
+        """Of how many acknowledgements in a hundred others may hear."""
+        percent = consumer_checks.sample_percent(self.sample_freq) if self.sample_freq else 0
+        return percent or 0
+
+    @property
     def filters(self) -> tuple[str, ...]:
         """The subjects it sees; empty is every one."""
         if self.filter_subject:

@@ -24,6 +24,7 @@ from heapq import heappop, heappush
 
 from kvcore import limits
 from kvcore.jetstream import acknowledgements
+from kvcore.jetstream.advisories import Event
 from kvcore.jetstream.answers import Delivery
 from kvcore.jetstream.commands import Acked
 from kvcore.jetstream.consumer import Consumer
@@ -52,6 +53,7 @@ class Consumers:
         self._reaped: dict[str, None] = {}  # abandoned, to be deleted
         self._abandoned: list[str] = []  # and those of them that nobody was told of yet
         self._progress: list[Acked] = []
+        self._events: list[Event] = []
         self._has_interest: Callable[[str], bool] = lambda _subject: False
         self._parting: list[Delivery] = []  # what those are told who waited at one that is gone
         for name in stream.consumers if now is not None else ():
@@ -82,7 +84,7 @@ class Consumers:
             case ConsumerCreated(name=name, last_seq=last_seq):
                 self._created(name, last_seq, now)
             case ConsumerPaused(name=name):
-                self._changed(name)
+                self._changed(name, now)
             case ConsumerDeleted(name=name):
                 self._forget(name)
             case _:
@@ -114,7 +116,12 @@ class Consumers:
             consumer = self._by_name.get(name)
             if consumer is None or not consumer.is_ready:
                 continue
+            if consumer.config.pause_until:
+                consumer.note_pause(now)
             due = consumer.serve(now, has_interest, budget - len(out))
+            if consumer.events:
+                self._events += consumer.events
+                consumer.events.clear()
             out += due
             size += sum(len(delivery.payload) for delivery in due)
             if consumer.is_abandoned(now) and name not in self._reaped:
@@ -186,6 +193,11 @@ class Consumers:
         due, self._progress = self._progress, []
         return due
 
+    def events(self) -> list[Event]:
+        """What others may want to know of, each only once; call it after `poll`."""
+        due, self._events = self._events, []
+        return due
+
     def dismiss(self) -> list[Delivery]:
         """The stream is deleted: what to tell those who wait."""
         for name in list(self._by_name):
@@ -226,12 +238,13 @@ class Consumers:
             consumer.interested = self._has_interest(record.config.deliver_subject)
             self._add(consumer)
             return
-        self._changed(name)
+        self._changed(name, now)
 
-    def _changed(self, name: str) -> None:
+    def _changed(self, name: str, now: Nanos) -> None:
         """The configuration that the log holds is another one."""
         record, known = self.stream.consumers.get(name), self._by_name.get(name)
         if record is not None and known is not None:
+            known.now = now
             known.update(record.config)
             self._wanted.clear()
             self._behind[name] = None

@@ -125,10 +125,12 @@ class Index:
         if not self._subject_of:
             self.first_seq = self.last_seq + 1
             return
-        seq = self.first_seq + 1
-        while seq not in self._subject_of:
-            seq += 1
-        self.first_seq = seq
+        first = self.first_seq + 1
+        for seq in range(first, first + limits.SEARCH_SLICE_COUNT):
+            if seq in self._subject_of:
+                self.first_seq = seq
+                return
+        self.first_seq = next(iter(self._subject_of))  # a wide gap is jumped over
 
     # -- one message, one subject ----------------------------------------------------------
 
@@ -255,13 +257,17 @@ class Index:
         """How many messages each subject that matches has, in the order of subjects."""
         return {subject: self.count_for(subject) for subject in self.matching(filters)}
 
-    def missing(self) -> list[int]:
-        """The sequences between first and last that are gone."""
-        if not self._subject_of:
-            return []
-        return [
-            seq for seq in range(self.first_seq, self.last_seq + 1) if seq not in self._subject_of
-        ]
+    def missing(self, most: int) -> list[int]:
+        """The first sequences between first and last that are gone, at most so many: a gap
+        may be of any width, and only its beginning is written down."""
+        found: list[int] = []
+        expected = self.first_seq if self._subject_of else self.last_seq + 1
+        for seq in chain(self._subject_of, (self.last_seq + 1,)):
+            found += range(expected, min(seq, expected + most - len(found)))
+            if len(found) >= most:
+                break
+            expected = seq + 1
+        return found
 
     def _next(self, from_seq: int) -> int:
         """The first message at or after a sequence."""

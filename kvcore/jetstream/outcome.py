@@ -59,10 +59,11 @@ class ConsumerDeleted:
 
 @dataclass(frozen=True, slots=True)
 class ConsumerPaused:
-    """A consumer delivers nothing before `until`."""
+    """A consumer delivers nothing before `until`; whether that is news."""
 
     name: str
     until: Nanos
+    is_changed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

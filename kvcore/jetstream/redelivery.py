@@ -51,6 +51,11 @@ class Redelivery:
         self._due.pop(seq, None)
         self.queue.pop(seq, None)
 
+    def taken(self, seq: int, again: int, now: Nanos) -> Nanos:
+        """How long the client has had it; 0 if it awaits its next delivery."""
+        due = self._due.get(seq)
+        return 0 if due is None else max(now - due + self.wait_of(again), 0)
+
     def expired(self, now: Nanos) -> list[int]:
         """The messages whose time has run out, ascending; they have no alarm any more."""
         found = []

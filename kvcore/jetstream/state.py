@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kvcore import limits
 from kvcore.jetstream import conditions, consumer_config
 from kvcore.jetstream.config import StreamConfig, decode_config
 from kvcore.jetstream.consumer_config import ConsumerConfig
@@ -202,8 +203,8 @@ class StreamState:
         return out
 
     def missing(self) -> list[int]:
-        """The sequences between first and last that are gone, for `deleted_details`."""
-        return self._messages.missing()
+        """Sequences between first and last that are gone, for `deleted_details`."""
+        return self._messages.missing(limits.DELETED_DETAILS_COUNT)
 
     def message(self, seq: int) -> StoredMessage | None:
         """The message with this sequence."""

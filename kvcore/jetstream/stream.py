@@ -285,7 +285,8 @@ class Stream(Copying):
             return self._result(command, Refused(errors.CONSUMER_NOT_FOUND))
         config = replace(record.config, pause_until=command.until or None)
         self._keep_consumer(command.name, record._replace(config=config))
-        return self._result(command, ConsumerPaused(command.name, command.until))
+        is_changed = config != record.config
+        return self._result(command, ConsumerPaused(command.name, command.until, is_changed))
 
     def _delete_consumer(self, command: DeleteConsumer) -> Outcome:
         if self.consumers.pop(command.name, None) is None:

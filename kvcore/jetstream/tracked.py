@@ -19,7 +19,7 @@ Left out: rate limits, replay at the original speed, priority groups.
 from collections.abc import Callable, Iterator, Sequence
 
 from kvcore import limits
-from kvcore.jetstream import acknowledgements, ledger, starting
+from kvcore.jetstream import acknowledgements, advisories, ledger, starting
 from kvcore.jetstream.acknowledgements import Kind, Said
 from kvcore.jetstream.answers import Delivery
 from kvcore.jetstream.commands import Acked
@@ -111,6 +111,7 @@ class TrackedConsumer(Consumer):
         answers_at_once = False
         match said.kind:
             case Kind.ACK | Kind.TERM | Kind.NEXT:
+                self._advise(said)
                 is_ours = self._settle(said)
                 if said.kind is Kind.NEXT:
                     if said.reply:
@@ -129,6 +130,15 @@ class TrackedConsumer(Consumer):
                 answers_at_once = True
         if answers_at_once and said.reply:
             self._said.append(Delivery(said.reply, said.reply, "", None, b""))
+
+    def _advise(self, said: Said) -> None:
+        """Tell others that a message is done with, if they may want to know."""
+        stream, seq, percent = self.stream.config.name, said.seq, self.config.sample_percent
+        if said.kind is Kind.TERM:
+            self.events.append(advisories.terminated(stream, said))
+        elif percent and self.config.ack_policy == "explicit" and seq in self._ledger.pending:
+            took = self._redelivery.taken(seq, self._ledger.again.get(seq, 0), self.now)
+            self.events.append(advisories.acknowledged(stream, said, took, percent))
 
     def _settle(self, said: Said) -> bool:
         """Whether the acknowledgement is of something that was delivered."""
@@ -150,6 +160,7 @@ class TrackedConsumer(Consumer):
         is_current = known.floor_consumer < said.consumer_seq <= known.delivered_consumer
         if not is_current or said.seq not in known.pending:
             return
+        self.events.append(advisories.naked(self.stream.config.name, said))
         delay = acknowledgements.nak_delay(said.rest)
         if delay is None:
             self._redelivery.demand(said.seq)
@@ -194,12 +205,15 @@ class TrackedConsumer(Consumer):
         for seq in self._redelivery.expired(self.now):
             if seq not in known.pending:
                 continue
-            if 0 < most <= max(known.again.get(seq, 0), 1):
-                self._give_up(seq)
+            count = max(known.again.get(seq, 0), 1)
+            if 0 < most <= count:
+                self._give_up(seq, count)
             else:
                 self._redelivery.demand(seq)
 
-    def _give_up(self, seq: int) -> None:
+    def _give_up(self, seq: int, count: int) -> None:
+        if count == self.config.max_deliver:
+            self.events.append(advisories.given_up(self.stream.config.name, self.name, seq, count))
         self._redelivery.forget(seq)
         self._ledger.give_up(seq)
         self._moves.append(ledger.spent_move(seq))
@@ -223,7 +237,7 @@ class TrackedConsumer(Consumer):
             if seq not in known.pending:
                 self._redelivery.forget(seq)
             elif 0 < most < again + 2:
-                self._give_up(seq)
+                self._give_up(seq, again + 1)
             else:
                 return seq, again + 1
         if not self.num_pending or self._is_full:

@@ -214,6 +214,10 @@ class Broker:
         """The clients' subscriptions that match a subject."""
         return self._router.client_takers(subject)
 
+    def has_interest(self, subject: str) -> bool:
+        """Whether anyone wants this subject, a client or a stream."""
+        return self._router.has_interest(subject)
+
     @property
     def stats(self) -> Stats:
         """The server's counters, live and past connections together."""

@@ -15,6 +15,8 @@ Left out: followers. Their groups apply the same log and say nothing.
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from kvcore.jetstream import advisories
+from kvcore.jetstream.advisories import Event, consumer_action, stream_action
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.commands import (
     DeleteConsumer,
@@ -28,9 +30,12 @@ from kvcore.jetstream.outcome import (
     Acknowledged,
     ConsumerCreated,
     ConsumerDeleted,
+    ConsumerPaused,
     MetaOutcome,
     Outcome,
     StreamAssignment,
+    StreamResult,
+    Updated,
 )
 from kvcore.jetstream.republish import copy_of
 from kvcore.jetstream.stream import Stream
@@ -45,15 +50,17 @@ StreamGroup: TypeAlias = Group[StreamCommand, Outcome]
 
 
 class Host:
-    """One stream on this server. `touch` is told whenever there is something to do for it."""
+    """One stream on this server. `touch` is told whenever there is something to do for it,
+    `tell` of what others may want to know."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - one call, in the node
         self,
         group: StreamGroup,
         stream: Stream,
         broker: Broker,
         clock: Clock,
         touch: Callable[["Host"], None],
+        tell: Callable[[Event], None],
     ) -> None:
         self.group = group
         self.stream = stream
@@ -64,6 +71,7 @@ class Host:
         self._broker = broker
         self._clock = clock
         self._touch = touch
+        self._tell = tell
         self._subscriptions: list[InternalSubscription] = []
         self._of_consumers: dict[str, list[InternalSubscription]] = {}
         self._expiry_proposed = False
@@ -139,6 +147,9 @@ class Host:
         self.unsubscribe()
         for each in self.consumers.dismiss():
             self._broker.deliver(*each)
+        for name in self.stream.consumers:
+            self._tell(consumer_action(self.name, name, "delete"))
+        self._tell(stream_action(self.name, "delete"))
 
     # -- what arrives ----------------------------------------------------------------------
 
@@ -192,6 +203,8 @@ class Host:
                 self._unsubscribe_consumer(name)
             case _:
                 pass
+        if self.is_leading and outcome.result is not None:
+            self._advise(outcome.result)
         copy = copy_of(self.stream, outcome)
         if copy is not None:
             self._broker.publish(copy.to, "", copy.header, copy.payload)
@@ -217,6 +230,24 @@ class Host:
         self._held_back = [each for each in self._held_back if not is_ready(each[0])]
         return ready
 
+    def _advise(self, result: StreamResult) -> None:
+        """Let those who listen know."""
+        match result:
+            case Updated():
+                self._tell(stream_action(self.name, "modify"))
+            case ConsumerCreated(name=name, existed=False):
+                self._tell(consumer_action(self.name, name, "create"))
+                record = self.stream.consumers.get(name)
+                until = record.config.pause_until if record is not None else None
+                if until is not None and until > self._clock.now:
+                    self._tell(advisories.paused(self.name, name, until, self._clock.now))
+            case ConsumerDeleted(name=name):
+                self._tell(consumer_action(self.name, name, "delete"))
+            case ConsumerPaused(name=name, until=until, is_changed=True):
+                self._tell(advisories.paused(self.name, name, until, self._clock.now))
+            case _:
+                pass
+
     # -- what time demands -----------------------------------------------------------------
 
     def poll(self) -> None:
@@ -226,6 +257,8 @@ class Host:
             now, self._broker.has_client
         ):
             self._broker.deliver(to, subject, reply, header, payload)
+        for event in self.consumers.events():
+            self._tell(event)
         for command in self.consumers.progress():
             self.propose(command)
         for name in self.consumers.abandoned():

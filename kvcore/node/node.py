@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from random import Random
 from typing import TypeAlias, assert_never
 
+from kvcore.jetstream.advisories import stream_action
 from kvcore.jetstream.answers import Answer, Answers, ProposeMeta, ProposeStream
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.catalog import Identity
@@ -46,6 +47,7 @@ from kvcore.jetstream.state import Budget
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.node import monitor
+from kvcore.node.advising import Advisor
 from kvcore.node.answering import LongAnswers
 from kvcore.node.broker import Broker, Message
 from kvcore.node.config import NodeConfig
@@ -99,6 +101,7 @@ class Node:
         self._overlays = {engine: Overlay(store) for engine, store in stores.items()}
         self._broker = Broker(config, rng, now, trace)
         self._broker.on_interest = self._on_interest
+        self._advisor = Advisor(config, self._broker, self._clock, rng)
         self._tickets: Tickets[Host | None] = Tickets()  # None is the meta group
         self._wakeups: Wakeups[Host] = Wakeups()
         self._touched: dict[Host, None] = {}
@@ -269,9 +272,10 @@ class Node:
     # -- what clients ask ------------------------------------------------------------------
 
     def _send(self, answer: Answer) -> None:
-        self._broker.publish(answer.to, "", answer.header, answer.payload)
+        self._advisor.answer(answer.to, answer.payload, answer.header)
 
     def _on_request(self, message: Message) -> None:
+        self._advisor.asked(message)
         now = self._clock.now
         for action in self._api.handle(message.subject, message.reply, message.payload, now):
             match action:
@@ -305,7 +309,7 @@ class Node:
             answer = outcome.payload or self._api.respond_stream(
                 host.name, outcome, self._clock.now
             )
-            self._broker.publish(outcome.reply, "", None, answer)
+            self._advisor.answer(outcome.reply, answer)
 
     def _respond_all(self, host: Host, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -313,18 +317,16 @@ class Node:
 
     def _follow_meta(self, outcome: MetaOutcome) -> None:
         match outcome.result:
-            case StreamCreated(assignment):
+            case StreamCreated(assignment) | StreamUpdated(assignment):
                 host = self._hosts.get(assignment.config.name) or self._host(assignment)
                 if not host.is_leading:
                     host.unanswered.append(outcome)
                     return
-            case StreamUpdated(assignment):
-                host = self._hosts.get(assignment.config.name) or self._host(assignment)
-                if not host.is_leading:
-                    host.unanswered.append(outcome)
-                    return
-                config = assignment.config.encode()
-                host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
+                if isinstance(outcome.result, StreamUpdated):
+                    config = assignment.config.encode()
+                    host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
+                elif not outcome.result.existed:
+                    self._advisor.tell(stream_action(host.name, "create"))
             case StreamDeleted(assignment):
                 host = self._hosts[assignment.config.name]
                 host.dismiss()
@@ -344,7 +346,7 @@ class Node:
     def _respond_meta(self, outcome: MetaOutcome) -> None:
         answer = self._api.respond_meta(outcome, self._clock.now)
         if answer is not None and outcome.reply:
-            self._broker.publish(outcome.reply, "", None, answer)
+            self._advisor.answer(outcome.reply, answer)
 
     # -- starting --------------------------------------------------------------------------
 
@@ -375,7 +377,7 @@ class Node:
             assignment.gid, engine, records, self._overlays[FILE], stream, encode,
             decode_stream, self.config.server_name,
         )  # fmt: skip
-        host = Host(group, stream, self._broker, self._clock, self._touch)
+        host = Host(group, stream, self._broker, self._clock, self._touch, self._advisor.tell)
         self._hosts.add(host)
         self._touch(host)
         return host

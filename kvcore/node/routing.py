@@ -139,6 +139,11 @@ class Router:
         takers = chain(match.plain, *match.queues)
         return [sub for sub in takers if isinstance(sub, Subscription)]
 
+    def has_interest(self, subject: str) -> bool:
+        """Whether anyone wants it."""
+        match = self.interest.match(subject)
+        return bool(match.plain or match.queues)
+
     def is_served(self, subject: str) -> bool:
         """Whether the server's own subscribers want it: a stream, the API."""
         plain = self.interest.match(subject).plain

@@ -1,0 +1,67 @@
+"""Listeners hear of the same actions as on nats-server, in the same words.
+
+Every field is compared; `ALLOWED` lists what may differ. The order of two events of one
+action is left open, as it is on nats-server.
+"""
+
+import asyncio
+import os
+from functools import cache
+
+import nats
+import pytest
+
+from kvcore.sim.world import World
+from tests.interop.advisory_cases import ADVISORY_CASES
+from tests.interop.records import Allowed, Fact, compare, record, unused
+from tests.support.require import require
+from tests.support.servers import running
+
+OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
+RETRIES_COUNT = 2
+
+ALLOWED = (
+    Allowed(
+        "", r"(.*\.)?(created|ts|first_ts|last_ts|last_active|time|pause_remaining)", "a moment"
+    ),
+    Allowed("is told", r".*\.(timestamp|start|ack_time)", "a moment"),
+    Allowed("", r"(.*\.)?metadata\._nats\.ver", "kvcore reports the version of its features"),
+    Allowed("", r"(.*\.)?metadata\._nats\.level", "kvcore has the JetStream API of level 1"),
+    Allowed("is told", r".*\.client\.host", "the simulator's clients have names for addresses"),
+)
+
+
+@cache
+def facts_of(kind: str, case: str) -> tuple[Fact, ...]:
+    """What is told on a server of this kind in one case."""
+    cases = {case: ADVISORY_CASES[case]}
+    if kind == "simulator":
+        with World(seed=1, names=["interop"]) as world:
+            return tuple(world.run(record(lambda: world.connect(allow_reconnect=False), cases)))
+    with running(kind) as server:
+
+        async def connect() -> nats.NATS:
+            return await nats.connect(server.url, allow_reconnect=False)
+
+        return tuple(asyncio.run(record(connect, cases)))
+
+
+@pytest.mark.parametrize("world", [OURS, "simulator"])
+@pytest.mark.parametrize("case", ADVISORY_CASES)
+def test_listeners_hear_what_nats_servers_do(case: str, world: str) -> None:
+    require("go")
+    found = compare(facts_of(world, case), facts_of("nats-server", case), ALLOWED)
+    for _ in range(RETRIES_COUNT if found else 0):
+        # Some cases wait for alarms of a fraction of a second, and the machine may be busy.
+        ask = facts_of.__wrapped__
+        found = compare(ask(world, case), ask("nats-server", case), ALLOWED)
+        if not found:
+            break
+    assert not found, f"{len(found)} facts differ:\n" + "\n".join(found)
+
+
+def test_every_allowed_difference_of_an_advisory_is_needed() -> None:
+    require("go")
+    facts = [fact for case in ADVISORY_CASES for fact in facts_of("nats-server", case)]
+    left = unused(facts, ALLOWED)
+    assert not left, f"remove: {left}"
