@@ -5,7 +5,10 @@ action is left open, as it is on nats-server.
 """
 
 import asyncio
+import json
 import os
+import subprocess
+import threading
 from functools import cache
 
 import nats
@@ -14,8 +17,9 @@ import pytest
 from kvcore.sim.world import World
 from tests.interop.advisory_cases import ADVISORY_CASES
 from tests.interop.records import Allowed, Fact, compare, record, unused
-from tests.support.require import require
+from tests.support.require import program, require
 from tests.support.servers import running
+from tests.support.wait import eventually
 
 OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
 RETRIES_COUNT = 2
@@ -27,6 +31,7 @@ ALLOWED = (
     Allowed("is told", r".*\.(timestamp|start|ack_time)", "a moment"),
     Allowed("", r"(.*\.)?metadata\._nats\.ver", "kvcore reports the version of its features"),
     Allowed("", r"(.*\.)?metadata\._nats\.level", "kvcore has the JetStream API of level 1"),
+    Allowed("that_ends.*short pause", r"(.*\.)?pause_until", "two seconds from now"),
     Allowed("is told", r".*\.client\.host", "the simulator's clients have names for addresses"),
 )
 
@@ -65,3 +70,64 @@ def test_every_allowed_difference_of_an_advisory_is_needed() -> None:
     facts = [fact for case in ADVISORY_CASES for fact in facts_of("nats-server", case)]
     left = unused(facts, ALLOWED)
     assert not left, f"remove: {left}"
+
+
+def test_nats_events_prints_what_happens_and_finds_every_type_valid() -> None:
+    require("go")
+    with running(OURS) as server:
+        words = ["events", "--js-advisory", "--js-metric", "--json", "-s", server.url]
+        lines: list[str] = []
+        with subprocess.Popen(
+            [program("nats"), *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as listener:
+
+            def read() -> None:
+                assert listener.stdout is not None
+                lines.extend(iter(listener.stdout.readline, ""))
+
+            reader = threading.Thread(target=read)
+            reader.start()
+            try:
+                eventually(lambda: _act(server.url) or _types(lines) >= _TYPES, 30.0, "all types")
+            finally:
+                listener.kill()
+                reader.join()
+    assert "rror" not in "".join(line for line in lines if not line.startswith((" ", "{", "}")))
+
+
+_TYPES = frozenset({
+    "advisory.v1.api_audit", "advisory.v1.stream_action", "advisory.v1.consumer_action",
+    "advisory.v1.nak", "advisory.v1.terminated", "metric.v1.consumer_ack",
+})  # fmt: skip
+
+
+def _types(lines: list[str]) -> set[str]:
+    marks = [line.strip().removesuffix(",") for line in lines if '"type":' in line]
+    found = [json.loads("{" + mark + "}")["type"] for mark in marks if mark.startswith('"type"')]
+    return {name.removeprefix("io.nats.jetstream.") for name in found}
+
+
+def _act(url: str) -> None:
+    """One of each action."""
+
+    async def act() -> None:
+        nc = await nats.connect(url)
+        js = nc.jetstream()
+        await js.add_stream(name="S", subjects=["s.>"])
+        await js.publish("s.a", b"")
+        sub = await js.pull_subscribe(
+            "s.>", "d", config=nats.js.api.ConsumerConfig(sample_freq="100%")
+        )
+        for say in ("nak", "term", "ack"):
+            if say == "ack":
+                await js.publish("s.b", b"")
+            (message,) = await sub.fetch(1)
+            await getattr(message, say)()
+        await nc.flush()
+        await js.delete_stream("S")
+        await nc.close()
+
+    asyncio.run(act())

@@ -70,6 +70,9 @@ class Driver:
         self.turn(ClientData(conn, CONNECT))
         self.heard(conn)
 
+    def say(self, data: bytes, conn=1) -> Effects:
+        return self.turn(ClientData(conn, data))
+
     def publish(self, subject: str, payload: bytes = b"", reply: str = "_I.ack", conn=1):
         line = f"PUB {subject} {reply} {len(payload)}\r\n".encode()
         return self.turn(ClientData(conn, line + payload + b"\r\n"))
