@@ -5,7 +5,6 @@ action is left open, as it is on nats-server.
 """
 
 import asyncio
-import json
 import os
 import subprocess
 import threading
@@ -72,10 +71,10 @@ def test_every_allowed_difference_of_an_advisory_is_needed() -> None:
     assert not left, f"remove: {left}"
 
 
-def test_nats_events_prints_what_happens_and_finds_every_type_valid() -> None:
+def test_nats_events_prints_what_happens() -> None:
     require("go")
     with running(OURS) as server:
-        words = ["events", "--js-advisory", "--js-metric", "--json", "-s", server.url]
+        words = ["events", "--js-advisory", "--js-metric", "-s", server.url]
         lines: list[str] = []
         with subprocess.Popen(
             [program("nats"), *words],
@@ -91,23 +90,23 @@ def test_nats_events_prints_what_happens_and_finds_every_type_valid() -> None:
             reader = threading.Thread(target=read)
             reader.start()
             try:
-                eventually(lambda: _act(server.url) or _types(lines) >= _TYPES, 30.0, "all types")
+                eventually(lambda: _act(server.url) or _titles(lines) >= _TITLES, 30.0, "all kinds")
             finally:
                 listener.kill()
                 reader.join()
-    assert "rror" not in "".join(line for line in lines if not line.startswith((" ", "{", "}")))
+    assert not any("invalid" in line.lower() for line in lines)
 
 
-_TYPES = frozenset({
-    "advisory.v1.api_audit", "advisory.v1.stream_action", "advisory.v1.consumer_action",
-    "advisory.v1.nak", "advisory.v1.terminated", "metric.v1.consumer_ack",
-})  # fmt: skip
+_TITLES = {
+    "JetStream API Access", "Stream Create Action", "Stream Delete Action",
+    "Consumer Create Action", "Consumer Delete Action", "Acknowledgment Sample",
+    "Delivery NAKed", "Delivery Terminated",
+}  # fmt: skip
 
 
-def _types(lines: list[str]) -> set[str]:
-    marks = [line.strip().removesuffix(",") for line in lines if '"type":' in line]
-    found = [json.loads("{" + mark + "}")["type"] for mark in marks if mark.startswith('"type"')]
-    return {name.removeprefix("io.nats.jetstream.") for name in found}
+def _titles(lines: list[str]) -> set[str]:
+    """What stands behind the time and the id of each event."""
+    return {line.rpartition("] ")[2].strip() for line in lines if line.startswith("[")}
 
 
 def _act(url: str) -> None:
