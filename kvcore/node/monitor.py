@@ -19,7 +19,7 @@ from kvcore import limits
 from kvcore.jetstream.times import rfc3339
 from kvcore.limits import SECOND_NS
 from kvcore.node import monitor_connections, monitor_streams
-from kvcore.node.clients import ACCOUNT
+from kvcore.node.clients import ACCOUNT, Stats
 from kvcore.node.questions import Question
 from kvcore.node.sight import Document, Report, Sight, uptime
 
@@ -63,6 +63,7 @@ def varz(sight: Sight, _question: Question) -> Document:
         "jetstream": _jetstream(sight),
         "start": rfc3339(sight.started),
         "now": rfc3339(sight.now),
+        "config_load_time": rfc3339(sight.started),
         "uptime": uptime(sight.now - sight.started),
         **_usage(sight),
         "connections": stats.connections,
@@ -70,10 +71,7 @@ def varz(sight: Sight, _question: Question) -> Document:
         "routes": 0,
         "remotes": 0,
         "leafnodes": 0,
-        "in_msgs": stats.in_msgs,
-        "in_bytes": stats.in_bytes,
-        "out_msgs": stats.out_msgs,
-        "out_bytes": stats.out_bytes,
+        **_traffic(stats),
         "slow_consumers": stats.slow_consumers,
         "subscriptions": stats.subscriptions,
     }
@@ -83,6 +81,17 @@ def varz(sight: Sight, _question: Question) -> Document:
     if config.tags:
         out["tags"] = config.tags
     return out
+
+
+def _traffic(stats: Stats) -> Document:
+    """Messages and bytes, twice: all, and those of clients, which are all there are."""
+    counts = {
+        "in_msgs": stats.in_msgs,
+        "in_bytes": stats.in_bytes,
+        "out_msgs": stats.out_msgs,
+        "out_bytes": stats.out_bytes,
+    }
+    return counts | {name.replace("_", "_client_"): count for name, count in counts.items()}
 
 
 def statsz(sight: Sight, _question: Question | None = None) -> Document:
@@ -141,6 +150,11 @@ def gatewayz(sight: Sight, _question: Question) -> Document:
 def leafz(sight: Sight, _question: Question) -> Document:
     """Leaf nodes: none."""
     return {**_of_now(sight), "leafnodes": 0, "leafs": []}
+
+
+def raftz(_sight: Sight, _question: Question) -> Document:
+    """Raft groups of several members: none."""
+    return {}
 
 
 def accountz(sight: Sight, question: Question) -> Document:
@@ -264,6 +278,7 @@ _DOCUMENTS: Mapping[str, Callable[[Sight, Question], Document]] = {
     "routez": routez,
     "gatewayz": gatewayz,
     "leafz": leafz,
+    "raftz": raftz,
     "connz": monitor_connections.connz,
     "subsz": monitor_connections.subsz,
     "jsz": monitor_streams.jsz,

@@ -67,6 +67,7 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
     "routez": (),
     "gatewayz": (),
     "leafz": (),
+    "raftz": (),
     "connz": (
         *_PAGE,
         *_flags("auth", "subs:subscriptions", "subs-detail:subscriptions_detail"),

@@ -32,7 +32,7 @@ SERVER_PING = "$SYS.REQ.SERVER.PING"
 USER_INFO = "$SYS.REQ.USER.INFO"
 
 _OF_SERVER = (
-    *("varz", "connz", "subsz", "jsz", "routez", "gatewayz", "leafz"),
+    *("varz", "connz", "subsz", "jsz", "routez", "gatewayz", "leafz", "raftz"),
     *("healthz", "accountz", "statsz", "idz"),
 )
 _OF_ACCOUNT = {"CONNZ": "connz", "SUBSZ": "subsz", "JSZ": "jsz", "STATZ": "accstatz"}

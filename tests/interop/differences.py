@@ -5,6 +5,7 @@ entry masks nothing, so that this list only shrinks.
 """
 
 from tests.interop.consumer_family import CONSUMER_DIFFERENCES
+from tests.interop.server_family import SERVER_DIFFERENCES
 from tests.interop.transcript import Difference
 
 CLOCK = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
@@ -14,6 +15,7 @@ TABLE = r"^(kv (ls|list)$|stream (ls|list) -a$)"  # tables with an age in them
 
 DIFFERENCES: tuple[Difference, ...] = (
     *CONSUMER_DIFFERENCES,
+    *SERVER_DIFFERENCES,
     # the moment at which a command was typed
     Difference(
         r"^kv (add|new|info|status|view|edit)",

@@ -5,6 +5,7 @@ can run side by side and a difference in one does not spoil the next.
 """
 
 from tests.interop.consumer_family import CONSUMER
+from tests.interop.server_family import SERVER, SERVER_CONFIG
 from tests.interop.transcript import Run, Step, Until, Watch
 
 R = Run
@@ -478,4 +479,8 @@ FAMILIES: dict[str, tuple[Step, ...]] = {
     "check": CHECK,
     "bench": BENCH,
     "account": ACCOUNT,
+    "server": SERVER,
 }
+
+# A configuration file for both servers of a family; without one they have flags alone.
+CONFIGS: dict[str, str] = {"server": SERVER_CONFIG}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.differences import DIFFERENCES
-from tests.interop.families import FAMILIES
+from tests.interop.families import CONFIGS, FAMILIES
 from tests.interop.planted import mutants
 from tests.interop.transcript import Difference, Entry, Masks, Typist, compare
 from tests.support.require import require
@@ -26,7 +26,11 @@ OURS = os.environ.get("KVCORE_INTEROP_OURS", "kvcore")
 
 
 def _type(family: str, kind: str) -> list[Entry]:
-    with tempfile.TemporaryDirectory(prefix="kvcore-home-") as home, running(kind) as server:
+    config = CONFIGS.get(family)
+    with (
+        tempfile.TemporaryDirectory(prefix="kvcore-home-") as home,
+        running(kind, config=config) as server,
+    ):
         return Typist(server, Path(home)).type(FAMILIES[family])
 
 
