@@ -79,7 +79,7 @@ SERVER_DIFFERENCES: tuple[Difference, ...] = (
         r"^server (list|report mem)", r"(?P<mem>\d+(?:\.\d+)? MiB)", "measured of each process"
     ),
     Difference(r"^server list", r"<mem> │ (?P<cpu>[\d.]+) +│", "measured of each process"),
-    Difference(r"^server report cpu", r"(?P<cpu>█* \([\d.]+\))$", "measured of each process"),
+    Difference(r"^server report cpu", r"interop: (?P<cpu>.*)$", "measured of each process"),
     Difference(
         r"^server check server", r"(?P<used>cpu=[\d.]+% mem=\d+)", "measured of each process"
     ),
