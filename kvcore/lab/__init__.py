@@ -30,6 +30,7 @@ _HOME = {
     "three_lanes": "kvcore.viz.lanes",
     "Lane": "kvcore.viz.lanes",
     "bytes_view": "kvcore.viz.bytesview",
+    "step_lines": "kvcore.viz.steplines",
     "server_cards": "kvcore.lab.pictures",
     "bucket_log": "kvcore.lab.pictures",
     "record": "kvcore.lab.exchanges",

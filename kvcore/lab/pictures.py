@@ -9,7 +9,7 @@ cards look inside the simulator, where looking disturbs nothing.
     show(log_strip(await bucket_log(js, "config"), title="config"))
 
 Left out: why a message is gone. The stream does not remember that; the lesson that removed
-it can say so.
+it says so with `because`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -53,12 +53,18 @@ def _card(known_as: str, name: str, cluster: SimulatedCluster) -> Card:
 
 
 async def bucket_log(
-    js: JetStreamContext, bucket: str, *, text: bool = True, known: Iterable[Entry] = ()
+    js: JetStreamContext,
+    bucket: str,
+    *,
+    text: bool = True,
+    known: Iterable[Entry] = (),
+    because: str = GONE,
 ) -> list[Entry]:
     """Every message of a bucket's stream, oldest first, with ghosts where one is gone.
 
     Values are decoded as UTF-8 (`text`), undecodable bytes replaced; NotFoundError if there
-    is no such bucket. A ghost shows what an earlier look, given as `known`, saw in its place.
+    is no such bucket. A ghost shows what an earlier look, given as `known`, saw in its place,
+    and `because`, the reason that whoever removed the messages since can give.
     """
     seen = {each.revision: each for each in known}
     stream = f"KV_{bucket}"
@@ -70,7 +76,7 @@ async def bucket_log(
             message = await js.get_msg(stream, seq)
         except NotFoundError:
             ghost = replace(seen.get(seq, Entry(seq, "")), state="removed")
-            entries.append(replace(ghost, reason=ghost.reason or GONE))
+            entries.append(replace(ghost, reason=ghost.reason or because))
             continue
         headers = message.headers or {}
         operation = _OPERATIONS.get(headers.get("KV-Operation", ""), "put")

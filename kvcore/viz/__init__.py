@@ -27,6 +27,7 @@ _HOME = {
     "node_cards": "kvcore.viz.nodecard",
     "show": "kvcore.viz.figure",
     "space_time": "kvcore.viz.spacetime",
+    "step_lines": "kvcore.viz.steplines",
     "three_lanes": "kvcore.viz.lanes",
 }
 

@@ -16,6 +16,7 @@ from kvcore.viz import (
     node_card,
     node_cards,
     space_time,
+    step_lines,
     three_lanes,
 )
 from kvcore.viz.figure import Picture
@@ -32,6 +33,8 @@ LANES = [
     Lane("nats kv get b k", None, "b > k revision: 1\n\nhi"),
 ]
 
+SIZES = {"delete": [(0, 90), (1, 730), (2, 200), (4, 0)], "purge": [(0, 80), (2, 100), (4, 0)]}
+
 
 def all_pictures() -> dict[str, Picture]:
     return {
@@ -45,6 +48,8 @@ def all_pictures() -> dict[str, Picture]:
         "bytes": bytes_view(b"hello\n", title="value <&>"),
         "no bytes": bytes_view(b""),
         "many bytes": bytes_view(bytes(range(256))),
+        "steps": step_lines(SIZES, title="size", x="minutes", y="bytes", events={2: "compact"}),
+        "flat steps": step_lines({"none": [(0, 0)]}, title="size", x="minutes", y="bytes"),
     }
 
 
@@ -196,3 +201,42 @@ def test_bytes_are_shown_as_number_and_character_and_a_line_end_by_name():
 
 def test_more_bytes_than_fit_are_counted():
     assert "… 192 more" in texts(PICTURES["many bytes"])
+
+
+def test_step_lines_jump_are_named_at_their_highest_point_and_differ_in_dash():
+    root = ET.fromstring(PICTURES["steps"].svg)
+    paths = {each.get("class"): each for each in root.iter(f"{SVG}path")}
+    assert not re.search("[LCQ]", "".join(each.get("d") for each in paths.values()))
+    assert {each.get("stroke-dasharray") for each in paths.values()} == {None, "9 4"}
+    shown = {each.text: each for each in root.iter(f"{SVG}text")}
+    assert {"delete", "purge", "compact", "minutes", "bytes", "800"} <= set(shown)
+    mark = float(shown["1"].get("x"))  # the first line is highest at minute 1
+    assert mark - 10 < float(shown["delete"].get("x")) < mark
+
+
+def test_a_name_gives_way_to_a_line_that_runs_through_it():
+    lines = {"high": [(n, n * 10) for n in range(31)], "low": [(n, 90) for n in range(31)]}
+    root = ET.fromstring(step_lines(lines, title="t", x="x", y="y").svg)
+    shown = {each.text: float(each.get("y")) for each in root.iter(f"{SVG}text")}
+    low = next(e for e in root.iter(f"{SVG}path") if e.get("class") == "candidate-edge")
+    height = float(re.match(r"M[\d.]+ ([\d.]+)", low.get("d")).group(1))
+    assert shown["low"] < height
+    crossing = {"low": lines["low"], "high": [(n, 110 if n < 30 else 400) for n in range(31)]}
+    root = ET.fromstring(step_lines(crossing, title="t", x="x", y="y").svg)
+    shown = {each.text: float(each.get("y")) for each in root.iter(f"{SVG}text")}
+    low = next(e for e in root.iter(f"{SVG}path") if e.get("class") == "leader-edge")
+    assert shown["low"] > float(re.match(r"M[\d.]+ ([\d.]+)", low.get("d")).group(1))
+
+
+def test_the_table_of_step_lines_has_a_row_for_each_change_and_each_event():
+    steps = PICTURES["steps"]
+    assert steps.table.columns == ("minutes", "delete", "purge", "done")
+    assert steps.table.rows == (
+        ("0", "90", "80", ""),
+        ("1", "730", "80", ""),
+        ("2", "200", "100", "compact"),
+        ("4", "0", "0", ""),
+    )
+    assert steps.alt == (
+        "size. bytes: delete at most 730, in the end 0; purge at most 100, in the end 0."
+    )
