@@ -48,7 +48,7 @@ def ex_04b__count_back__trim(log, n):
     return kept[::-1]
 
 
-ex_04b__count_back__depth = 4
+ex_04b__count_back__depth = 1 + 3  # the value, and what came over it
 
 
 def ex_04b__by_key__trim(log, n):
@@ -60,7 +60,7 @@ def ex_04b__by_key__trim(log, n):
     return [entry for entry in log if entry.revision in survivors]
 
 
-ex_04b__by_key__depth = 4
+ex_04b__by_key__depth = 3 + 1
 
 
 async def ex_04c__through_history__undelete(js, kv, key):
