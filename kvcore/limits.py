@@ -75,6 +75,8 @@ COPIES_PER_TURN_BYTES = 1 * MIB
 COPIES_PER_TURN_SEEN = 10_000  # sequences looked at, wanted or not
 COPY_RETRY_NS: Nanos = SECOND_NS  # a mirror on a full server looks for room again
 
+EXPIRED_PER_COMMAND_COUNT = 1000  # part of what a log means: a new number is a new command
+
 # Storage.
 COMPACT_FLOOR_BYTES = 4 * MIB  # smaller files are not worth compacting
 UNSYNCED_INPUT_BYTES = 64 * MIB  # what may wait for one sync before clients are no longer read

@@ -40,7 +40,8 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """Drop whatever is past its age or its time to live at `time`."""
+    """Drop what is past its age or its time to live at `time`, at most
+    `limits.EXPIRED_PER_COMMAND_COUNT` messages: the leader then proposes another."""
 
     time: Nanos
 

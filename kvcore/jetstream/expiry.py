@@ -60,10 +60,11 @@ class Expiry:
             heappop(heap)
         return heap[0][0] if heap else None
 
-    def due(self, now: Nanos) -> list[int]:
-        """The messages that are due, ascending; they stay known until `forget`."""
+    def due(self, now: Nanos, most: int) -> list[int]:
+        """The messages that are due, at most so many, ascending; they stay known until
+        `forget`."""
         found: list[int] = []
-        while (due := self.next_due()) is not None and due <= now:
+        while len(found) < most and (due := self.next_due()) is not None and due <= now:
             found.append(heappop(self._heap)[1])
         for seq in found:
             heappush(self._heap, (self._due_at[seq], seq))

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import assert_never
 
+from kvcore import limits
 from kvcore.jetstream import conditions, consumer_config, errors, progress, publish, retention
 from kvcore.jetstream.commands import (
     Acked,
@@ -180,12 +181,12 @@ class Stream(Copying):
     def _expire(self) -> Outcome:
         markers: list[tuple[int, str]] = []
         removed: list[int] = []
+        marks = retention.marker_seconds(self.config) > 0
         for seq in self._due():
             if seq not in self._messages:
                 continue  # an earlier marker of this command replaced it
-            message = self._messages.get(seq)
-            assert message is not None
-            if retention.leaves_marker(self.config, self._messages, message):
+            message = self._messages.get(seq) if marks else None
+            if message and retention.leaves_marker(self.config, self._messages, message):
                 block = retention.marker(self.config)
                 ttl = retention.marker_seconds(self.config)
                 new, gone = self._store(message.subject, block, b"", ttl)
@@ -198,12 +199,13 @@ class Stream(Copying):
         return Outcome(removed=removed, markers=tuple(markers), kind="Expire")
 
     def _due(self) -> list[int]:
-        """What is past its age or its time to live, ascending."""
-        found = dict.fromkeys(self._expiry.due(self._time))
+        """What is past its age or its time to live, ascending; a part of it if it is much."""
+        most = limits.EXPIRED_PER_COMMAND_COUNT
+        found = dict.fromkeys(self._expiry.due(self._time, most))
         if self.config.max_age:
             oldest = self._time - self.config.max_age
             seq = self._first_ageing()
-            while seq and self._messages.time_of(seq) <= oldest:
+            while seq and len(found) < most and self._messages.time_of(seq) <= oldest:
                 if not self._expiry.is_never(seq):
                     found[seq] = None
                 seq = self._messages.next_seq((), seq + 1)

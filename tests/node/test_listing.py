@@ -9,6 +9,7 @@ import json
 import pytest
 
 from kvcore import limits
+from kvcore.limits import SECOND_NS
 from kvcore.node.io import ClientData, TimerFired
 from kvcore.storage.memory import MemoryStorage
 from tests.support.driven import Driver, bucket
@@ -37,7 +38,7 @@ def filled(keys, **config):
     server = Driver({"file": CountingStorage(), "memory": CountingStorage()})
     server.sync()
     server.client()
-    server.request("$JS.API.STREAM.CREATE.KV_b", bucket(storage="memory", **config))
+    server.request("$JS.API.STREAM.CREATE.KV_b", bucket(**{"storage": "memory", **config}))
     puts = [f"few.{number}" for number in range(min(FEW, keys))]
     puts += [f"many.{number}" for number in range(len(puts), keys)]
     for at in range(0, keys, 1000):
@@ -229,3 +230,21 @@ def test_a_long_page_of_subjects_is_the_same_as_a_short_one(monkeypatch, asked, 
     assert turns >= 1_000 / 70
     assert long == short
     assert list(long["state"].get("subjects", {})) == list(short["state"].get("subjects", {}))
+
+
+@pytest.mark.parametrize("storage", ["memory", "file"])
+def test_a_bucket_that_expires_at_once_goes_in_slices(storage):
+    server = filled(3_500, storage=storage, max_age=10 * SECOND_NS)
+    stream, gone, turn = server.node.streams["KV_b"], [], server.turn
+
+    def counted(*events):
+        before = stream.messages
+        effects = turn(*events)
+        gone.append(before - stream.messages)
+        return effects
+
+    server.turn = counted
+    server.wait(11)
+    assert stream.messages == 0
+    assert stream.first_seq == 3_501
+    assert list(filter(None, gone)) == [1000, 1000, 1000, 500]

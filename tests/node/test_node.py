@@ -262,8 +262,8 @@ def test_a_batch_that_waits_has_looked_nothing_up(server, monkeypatch):
     for n in range(1200):
         server.publish(f"$KV.m.k{n}", b"v", reply="")
     looked = []
-    real = Stream.sequences
-    monkeypatch.setattr(Stream, "sequences", lambda self, *a: looked.append(1) or real(self, *a))
+    real = Stream.walk
+    monkeypatch.setattr(Stream, "walk", lambda self, *a: looked.append(1) or real(self, *a))
     body = b'{"seq":1,"batch":1000}'
     line = b"PUB $JS.API.DIRECT.GET.KV_m _I.ack %d\r\n%b\r\n" % (len(body), body)
     server.heard()
