@@ -25,7 +25,7 @@ from pathlib import Path
 
 import nats
 
-from bench import measure
+from bench import listing, measure
 from tests.support.require import ROOT, program
 from tests.support.servers import Server
 
@@ -43,7 +43,7 @@ class Row:
     """One line of the table: the numbers of both servers, round by round."""
 
     name: str
-    unit: str  # "/s": more is better; "s" and "MB": less is better
+    unit: str  # "/s": more is better; "s", "B" and "MB": less is better; "": neither
     numbers: dict[str, list[float]] = field(default_factory=dict)
     syncs: dict[str, float] = field(default_factory=dict)  # per ack, for puts
 
@@ -128,6 +128,13 @@ def one_round(directory: Path, number: int, table: Table, sizes: Sizes) -> None:
             finally:
                 server.kill()
     for kind in kinds:
+        server = measure.launch(kind, directory / f"{kind}-listing-{number}", "default")
+        try:
+            for name, unit, figure in listing.measure_all(server):
+                table.add(name, unit, kind, figure)
+        finally:
+            server.kill()
+    for kind in kinds:
         for _ in range(3):
             taken = measure.first_put(kind, directory, "always")
             table.add("start to first acked put", "s", kind, taken)
@@ -202,6 +209,14 @@ def main() -> None:
             [sys.executable, "-m", "bench.measure"], capture_output=True, check=True, cwd=ROOT
         ).stdout
     )
+    inside = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "bench.turns"], capture_output=True, check=True, cwd=ROOT
+        ).stdout
+    )
+    for name, seconds in inside["longest turn"].items():
+        table.add(f"100,000 keys, longest turn: {name}", "s", OURS, seconds)
+    table.add("100,000 keys: bytes per key (tracemalloc)", "B", OURS, inside["bytes per key"])
     for name, value in simulated.items():
         table.add(f"simulator: {name.removesuffix(' (s)')}", "s", OURS, value)
     say("\n" + "\n".join(table.lines()) + "\n")
