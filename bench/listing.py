@@ -90,7 +90,7 @@ def fill(server: Server, name: str, keys: int) -> None:
     raw.close()
 
 
-def watch(raw: Raw, name: str, keys: int, headers_only: bool) -> float:  # noqa: FBT001
+def watch(raw: Raw, name: str, keys: int, headers_only: bool) -> float:
     """Seconds until a new watcher has had all keys."""
     config: dict[str, object] = {"name": f"w{time.monotonic_ns()}", "deliver_subject": "_W"}
     config |= {"deliver_policy": "last_per_subject", "ack_policy": "none", "mem_storage": True}

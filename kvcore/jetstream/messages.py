@@ -94,9 +94,8 @@ class Messages(Index):
 
     def get(self, seq: int) -> StoredMessage | None:
         """The message with this sequence."""
-        if seq not in self._subject_of:
-            return None
-        return decode_message(seq, self._record(seq))
+        subject = self._subject_of.get(seq)
+        return None if subject is None else decode_message(seq, self._record(seq), subject)
 
     def time_of(self, seq: int) -> Nanos:
         """When a message that is there was stored."""

@@ -36,9 +36,10 @@ class Layer:
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key, the newest first."""
-        if key in self._writes:
-            return self._writes[key]
-        return None if self._emptied(key) else self._below.get(key)
+        writes = self._writes
+        if writes and key in writes:
+            return writes[key]
+        return None if self._ranges and self._emptied(key) else self._below.get(key)
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The pairs of `[start, end)`, ascending; don't write to it meanwhile."""
