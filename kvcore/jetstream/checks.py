@@ -240,7 +240,8 @@ def _checked_republish(config: StreamConfig) -> StreamConfig:
     if target and Transform.of(source, target) is None:
         text = f"republish with transform from '{source}' to '{target}' not valid"
         raise _refused(f"stream configuration for {text}")
-    return replace(config, republish={**config.republish, "src": source, "dest": target})
+    flag = {"headers_only": True} if config.republish.get("headers_only") else {}
+    return replace(config, republish={"src": source, "dest": target, **flag})
 
 
 def _check_reserved(subject: str) -> None:

@@ -56,6 +56,15 @@ def test_a_transform_that_can_not_work_is_refused_when_the_stream_is_made(source
     assert Desk().refused("STREAM.CREATE.A", config) == (500, 10052, text)
 
 
+def test_headers_only_is_told_only_where_it_is_on():
+    for flag in (False, True):
+        republish = {"src": "a.>", "dest": "b.>", "headers_only": flag}
+        config = {"name": "A", "subjects": ["a.>"], "republish": republish}
+        told = Desk().ask("STREAM.CREATE.A", config)["config"]["republish"]
+        assert told.get("headers_only", False) is flag
+        assert ("headers_only" in told) is flag
+
+
 def test_without_a_target_nothing_is_republished():
     made = Desk().ask("STREAM.CREATE.A", {"name": "A", "subjects": ["a.>"], "republish": {}})
     assert made["config"]["republish"] == {"src": ">", "dest": ""}
