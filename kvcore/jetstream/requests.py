@@ -100,8 +100,13 @@ def wrong_type(name: str, value: object) -> ConfigError:
     return ConfigError(invalid_json(f"json: cannot unmarshal {kind(value)} into field {name}"))
 
 
-def require_empty(payload: bytes) -> None:
-    """Refuse a payload where none is expected; `{}` counts as none."""
+def is_empty(payload: bytes) -> bool:
+    """Whether nothing is asked; `{}` counts as nothing."""
     text = payload.strip()
-    if text and not (text.startswith(b"{") and text.endswith(b"}") and not text[1:-1].strip()):
+    return not text or (text.startswith(b"{") and text.endswith(b"}") and not text[1:-1].strip())
+
+
+def require_empty(payload: bytes) -> None:
+    """Refuse a payload where none is expected."""
+    if not is_empty(payload):
         raise ConfigError(NOT_EMPTY)

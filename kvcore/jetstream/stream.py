@@ -216,8 +216,6 @@ class Stream(Copying):
             return self._result(command, Refused(errors.STREAM_SEALED))
         if self.config.deny_purge:
             return self._result(command, Refused(errors.PURGE_DENIED))
-        if command.keep and command.seq:
-            return self._result(command, Refused(errors.BAD_REQUEST))
         removed = retention.purge(self._messages, command.filter, command.keep, command.seq)
         outcome = self._result(command, Purged(len(removed)))
         outcome.removed = self._forget(removed)

@@ -26,7 +26,15 @@ from kvcore.jetstream.errors import (
     invalid_json,
 )
 from kvcore.jetstream.gojson import quoted
-from kvcore.jetstream.requests import Asked, Call, Context, Fields, require_empty, wrong_type
+from kvcore.jetstream.requests import (
+    Asked,
+    Call,
+    Context,
+    Fields,
+    is_empty,
+    require_empty,
+    wrong_type,
+)
 from kvcore.nats import subject as subjects
 
 
@@ -123,26 +131,26 @@ def _listed(context: Context, call: Call, limit: int) -> tuple[list[str], dict[s
 def purge(context: Context, call: Call) -> Action:
     """STREAM.PURGE."""
     asked = Asked(call.payload, filter="", keep=0, seq=0)
-    context.stream(call.names[0])
     keep, seq = asked.count("keep"), asked.count("seq")
+    if keep and seq:
+        raise ConfigError(BAD_REQUEST)
+    context.stream(call.names[0])
     command = Purge(asked.text("filter"), keep, seq, call.reply, call.now)
     return ProposeStream(call.names[0], command)
 
 
 def message_delete(context: Context, call: Call) -> Action:
     """STREAM.MSG.DELETE."""
+    if is_empty(call.payload):
+        raise ConfigError(BAD_REQUEST)
     asked = Asked(call.payload, seq=0, no_erase=False)
     context.stream(call.names[0])
-    seq = asked.count("seq")
-    if seq == 0:
-        raise ConfigError(BAD_REQUEST)
-    command = DeleteMessage(seq, asked.flag("no_erase"), call.reply, call.now)
+    command = DeleteMessage(asked.count("seq"), asked.flag("no_erase"), call.reply, call.now)
     return ProposeStream(call.names[0], command)
 
 
 def message_get(context: Context, call: Call) -> Fields:
     """STREAM.MSG.GET: one message, in JSON."""
-    stream = context.stream(call.names[0])
     if not call.payload.strip():
         raise ConfigError(BAD_REQUEST)
     try:
@@ -154,7 +162,7 @@ def message_get(context: Context, call: Call) -> Fields:
     batched = request.batch > 0 or request.max_bytes > 0 or request.multi_last
     if batched or request.is_empty or request.is_contradictory:
         raise ConfigError(BAD_REQUEST)
-    message = reads.find(stream, request)
+    message = reads.find(context.stream(call.names[0]), request)
     if message is None:
         raise ConfigError(NO_MESSAGE_FOUND)
     return bodies.stored_message(message, no_header=request.no_hdr)

@@ -190,6 +190,23 @@ def test_purge_says_how_many_went(desk):
     assert desk.refused("STREAM.PURGE.NOPE")[1] == 10059
 
 
+def test_where_messages_may_not_be_deleted_no_sequence_is_looked_at(desk):
+    desk.ask("STREAM.CREATE.D", {"name": "D", "deny_delete": True})
+    for seq in (0, 1):
+        assert desk.refused("STREAM.MSG.DELETE.D", {"seq": seq})[1] == 10057
+    assert desk.refused("STREAM.MSG.DELETE.KV_A", {"seq": 0})[1] == 10057
+    desk.ask("STREAM.CREATE.M", {"name": "M", "storage": "memory"})
+    assert desk.refused("STREAM.MSG.DELETE.M", {"seq": 0})[1] == 10043
+
+
+def test_a_request_that_contradicts_itself_is_bad_whatever_the_stream(desk):
+    desk.ask("STREAM.CREATE.D", {"name": "D", "deny_purge": True})
+    for name in ("D", "NOPE"):
+        assert desk.refused(f"STREAM.PURGE.{name}", {"keep": 1, "seq": 2})[1] == 10003
+        assert desk.refused(f"STREAM.MSG.GET.{name}", {"seq": 1, "last_by_subj": "a"})[1] == 10003
+        assert desk.refused(f"STREAM.MSG.DELETE.{name}", {})[1] == 10003
+
+
 def test_message_delete_needs_a_sequence_that_is_there(desk):
     desk.put("a", name="KV_A")
     assert desk.ask("STREAM.MSG.DELETE.KV_A", {"seq": 1}) == {

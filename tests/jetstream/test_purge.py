@@ -78,7 +78,3 @@ def test_a_sealed_stream_is_not_purged():
     rig = Rig()
     rig.update(sealed=True)
     assert refusal(rig) == "400/10109 invalid operation on sealed stream"
-
-
-def test_keep_and_seq_together_are_a_bad_request():
-    assert refusal(Rig(), keep=1, seq=2) == "400/10003 bad request"
