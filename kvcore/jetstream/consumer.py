@@ -97,7 +97,7 @@ class Consumer:
         """Take up the position of a new consumer; the search for what there is to deliver."""
         config = self.config
         first = starting.first_seq(self.stream, config, at)
-        self._place = lambda wanted: starting.position(config, first, at, wanted)
+        self._place = lambda wanted: starting.position(self.stream, config, first, at, wanted)
         self._seen = first - 1
         return starting.search(self.stream, config, first, at)
 

@@ -35,7 +35,7 @@ def begun(stream: StreamState, config: ConsumerConfig) -> Ledger:
     last_seq = stream.last_seq
     first = starting.first_seq(stream, config, last_seq)
     found = filter(None, starting.search(stream, config, first, last_seq))
-    at = starting.position(config, first, last_seq, next(found, ()))
+    at = starting.position(stream, config, first, last_seq, next(found, ()))
     return Ledger(config.ack_policy, at + 1, last_seq)
 
 

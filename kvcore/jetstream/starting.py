@@ -40,12 +40,20 @@ def search(
     return stream.walk(config.filters, first)
 
 
-def position(config: ConsumerConfig, first: int, last_seq: int, wanted: Sequence[int]) -> int:
+def position(
+    stream: StreamState, config: ConsumerConfig, first: int, last_seq: int, wanted: Sequence[int]
+) -> int:
     """The stream sequence that a new consumer reports as delivered; of what is `wanted` only
-    the first counts."""
-    if config.deliver_policy in _LISTS:
-        return (wanted[0] - 1) if wanted else max(last_seq - 1, 0)
-    return first - 1
+    the first counts. Where every message is its subject's last, "the last of each subject"
+    begins where "all" does."""
+    if config.deliver_policy not in _LISTS:
+        return first - 1
+    per_subject = config.deliver_policy == "last_per_subject"
+    if per_subject and stream.config.max_msgs_per_subject == 1:
+        return first - 1
+    if wanted:
+        return wanted[0] - 1
+    return max(first, last_seq) - 1 if per_subject or not config.filters else first - 1
 
 
 def remaining(

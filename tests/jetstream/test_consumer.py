@@ -80,7 +80,7 @@ POLICIES = [
     ({"deliver_policy": "new"}, [], 5),
     ({"deliver_policy": "last"}, [5], 4),
     ({"deliver_policy": "last", "filter_subject": "$KV.b.a"}, [4], 3),
-    ({"deliver_policy": "last", "filter_subject": "$KV.b.none"}, [], 4),
+    ({"deliver_policy": "last", "filter_subject": "$KV.b.none"}, [], 0),
     ({"deliver_policy": "last_per_subject", "filter_subject": "$KV.b.>"}, [3, 4, 5], 2),
     ({"deliver_policy": "last_per_subject", "filter_subjects": ["$KV.b.a", "$KV.b.c"]}, [3, 4], 2),
     ({"deliver_policy": "last_per_subject", "filter_subject": "$KV.b.none"}, [], 4),
@@ -103,6 +103,27 @@ def test_deliver_policy_chooses_where_to_start(desk, config, expected, before):
     assert created["delivered"] == {"consumer_seq": 0, "stream_seq": before}
     desk.subscribe()
     assert [one[1] for one in seen(desk.poll())] == list(expected)
+
+
+@pytest.mark.parametrize("key", ["none", "b"])
+def test_with_a_history_of_one_the_last_of_each_subject_begins_at_the_first_message(key):
+    desk = Desk()
+    config = {"name": "KV_h", "subjects": ["$KV.h.>"], "max_msgs_per_subject": 1}
+    desk.ask("STREAM.CREATE.KV_h", config)
+    for each in ("a", "b", "a"):
+        desk.put(each, name="KV_h")
+    watch = {"deliver_policy": "last_per_subject", "filter_subject": f"$KV.h.{key}"}
+    asked = {"stream_name": "KV_h", "config": {"deliver_subject": "to.me", **watch}}
+    created = desk.ask("CONSUMER.CREATE.KV_h", asked)
+    assert created["delivered"]["stream_seq"] == 1  # the stream begins at 2
+
+
+def test_a_watch_of_an_emptied_stream_stands_at_its_end(desk):
+    filled(desk, "a", "b")
+    desk.ask("STREAM.PURGE.KV_b")
+    for policy in ("last", "last_per_subject"):
+        created = desk.watch(policy, deliver_policy=policy, filter_subject="$KV.b.>")
+        assert created["delivered"]["stream_seq"] == 2
 
 
 def test_new_messages_follow_the_snapshot_of_each_policy(desk):
