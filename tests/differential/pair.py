@@ -8,7 +8,7 @@ when it comes again: the script runs twice more, and one run without a differenc
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -48,10 +48,10 @@ class Pair:
     comparer: Comparer = field(default_factory=Comparer)
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     unsteady: list[Ran] = field(default_factory=list)
-    _numbers: Iterable[int] = field(default_factory=lambda: itertools.count(1))
+    count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     async def once(self, script: Script, alter: Alter = as_is) -> Ran:
-        bucket = f"d{next(iter(self._numbers)):06d}"  # as long each time: it counts as bytes
+        bucket = f"d{next(self.count):06d}"  # as long each time: it counts as bytes
         ours, theirs = await asyncio.gather(
             session.run(self.ours, bucket, script), session.run(self.theirs, bucket, script)
         )

@@ -27,6 +27,7 @@ from tests.differential.script import CODE, Latest, Op, Script, Seq, Subject
 from tests.interop.records import walk
 
 CALL_S = 20.0
+EXPIRY_S = 8.0  # what expires has two seconds to live, and this long to be gone
 PAUSE_S = 0.002
 EMPTY_ANSWERS = 2  # as often must an empty answer come before it is believed
 
@@ -155,9 +156,11 @@ class Session:
         self.last_seq = seq
         self.writes.setdefault(args["key"], []).append(seq)
 
-    async def until(self, look: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def until(
+        self, look: Callable[[], Awaitable[bool]], what: str, within: float = CALL_S
+    ) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + CALL_S
+        deadline = loop.time() + within
         while not await look():
             if loop.time() > deadline:
                 raise NotYetError(f"{self.bucket}: never {what}")
@@ -226,7 +229,7 @@ class Session:
                 return True
             return False
 
-        await self.until(look, f"expired {key}")
+        await self.until(look, f"expired {key}", EXPIRY_S)
         return {"last_seq": (await self.js.stream_info(self.stream)).state.last_seq}
 
     # -- watches

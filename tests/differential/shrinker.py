@@ -16,6 +16,7 @@ from tests.differential.script import Latest, Op, Script, Seq
 Fails = Callable[[Script], Awaitable[bool]]
 
 PLAINER: tuple[object, ...] = (None, 0, 1, b"", b"x", "a", ">", False)
+OPTIONAL = {"last", "ttl", "filters", "subject", "keep", "seq", "headers"}
 MOST_RUNS = 400
 
 
@@ -89,7 +90,8 @@ def _simpler(args: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
             case _:
                 rank = PLAINER.index(value) if value in PLAINER else len(PLAINER)
                 for plain in PLAINER[:rank]:
-                    if plain is None or type(plain) is type(value):
+                    may = name in OPTIONAL if plain is None else type(plain) is type(value)
+                    if may:
                         yield {**args, name: plain}
 
 
