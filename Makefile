@@ -6,13 +6,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.kvcore-installed
 
-.PHONY: help lab fresh test lint bench outputs tools clean
+.PHONY: help lab fresh test soak lint bench outputs tools clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make lab                open the course in JupyterLab (LAB_ARGS=… is passed on)"
 	@echo "make fresh LESSON=01    start a lesson anew; your old copy is kept beside it"
 	@echo "make test               run every test (STAGES='unit lessons' runs some)"
+	@echo "make soak               the long runs, half an hour and more"
 	@echo "make lint               format and check the code"
 	@echo "make bench              measure kvcore beside nats-server"
 	@echo "make outputs            run the lessons again and store their outputs"
@@ -44,6 +45,9 @@ tools:
 
 test: $(STAMP) tools
 	@$(BIN)/python scripts/run_tests.py $(STAGES)
+
+soak: $(STAMP) tools
+	@$(BIN)/python scripts/soak.py $(SOAKS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format .

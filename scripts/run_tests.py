@@ -46,7 +46,10 @@ STAGES: dict[str, list[list[str]]] = {
         ]
     ],
     "simulation": [[*PYTEST, *PARALLEL, "tests/sim", "tests/lab"]],
-    "interop": [[*PYTEST, *PARALLEL, "tests/interop", "tests/fuzz", "tests/durability"]],
+    "interop": [
+        [*PYTEST, *PARALLEL, "tests/interop", "tests/fuzz", "tests/durability"],
+        [*PYTEST, "tests/differential"],
+    ],
     "lessons-stub": [
         [*PYTEST, *PARALLEL, *NBVAL, "course"],
         [*PYTEST, "tests/lessons/test_structure.py", "tests/lessons/test_claims.py"],
