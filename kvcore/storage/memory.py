@@ -114,10 +114,11 @@ class MemoryStorage:
         values, keys, views = self._values, self._keys, self._views
         size = self.size_bytes
         for start, end in batch.ranges:
-            for key in keys.take_range(start, end):
-                old = values.pop(key)
-                size -= len(key) + len(old)
-                for view in views:
+            gone = keys.take_range(start, end)
+            old_values = list(map(values.pop, gone))
+            size -= sum(map(len, gone)) + sum(map(len, old_values))
+            for view in views:
+                for key, old in zip(gone, old_values, strict=True):
                     view.save(key, old)
         for key, value in batch.writes:
             before = values.get(key)
