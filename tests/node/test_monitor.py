@@ -10,6 +10,7 @@ from kvcore.nats.permissions import Permissions, Responses, Rule
 from kvcore.node.config import User
 from kvcore.node.io import ClientClosed, ClientConnected, ClientData, Measured, Operator, Order
 from kvcore.node.questions import QuestionError, from_json, from_url
+from kvcore.node.sight import uptime
 from kvcore.storage.memory import MemoryStorage
 from tests.support.driven import Driver, bucket
 
@@ -169,11 +170,13 @@ def test_subscriptions_are_shown_in_pages_and_by_what_they_hear(server):
 def test_an_answer_names_a_bounded_number_of_subscriptions(server):
     many = limits.MONITOR_SUBSCRIPTIONS_COUNT + 10
     server.turn(ClientData(1, b"".join(b"SUB s %d\r\n" % (sid + 2) for sid in range(many))))
-    (one,) = shown(server, "connz", subs="1")["connections"]
-    assert len(one["subscriptions_list"]) == limits.MONITOR_SUBSCRIPTIONS_COUNT
-    assert one["subscriptions"] == many + 1
+    server.turn(ClientConnected(2, "h", 2), ClientData(2, NAMED + b"SUB s 1\r\n"))
+    for subs, key in (("1", "subscriptions_list"), ("detail", "subscriptions_list_detail")):
+        one, two = shown(server, "connz", subs=subs)["connections"]
+        assert len(one[key]) + len(two[key]) == limits.MONITOR_SUBSCRIPTIONS_COUNT
+        assert (one["subscriptions"], two["subscriptions"]) == (many + 1, 1)
     rest = shown(server, "subsz", subs="1", limit="9999", offset=str(many - 5))
-    assert len(rest["subscriptions_list"]) == 6
+    assert len(rest["subscriptions_list"]) == 7
 
 
 def test_streams_are_shown_in_pages_whose_weight_is_bounded(server, monkeypatch):
@@ -329,6 +332,21 @@ def test_without_jetstream_its_document_says_so():
     driver = Driver(jetstream=False)
     assert shown(driver, "jsz")["disabled"] is True
     assert shown(driver, "varz")["jetstream"] == {}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (61, "1m1s"),
+        (3600, "1h0m0s"),
+        (90_061, "1d1h1m1s"),
+        (366 * 86_400, "1y1d0h0m0s"),
+        (-5, "0s"),
+    ],
+)
+def test_lengths_of_time_are_written_as_nats_server_writes_them(seconds, text):
+    assert uptime(seconds * SECOND_NS + 5) == text
 
 
 # What it costs.
