@@ -113,6 +113,8 @@ class Buckets:
     def __init__(self, client: Client, timeout: float) -> None:
         self._client = client
         self._timeout = timeout
+        # Its greeting says what the server is written in; nats-py shows it nowhere else.
+        self.is_kvcore = client._server_info.get("go") == "python"  # noqa: SLF001
 
     async def call(self, name: str, body: Json | None = None) -> Json:
         """One JetStream API request; raises `ApiError`."""
@@ -150,6 +152,16 @@ class Buckets:
             if error.err_code == _NO_STREAM:
                 raise CommandError("nats: bucket not found") from error
             raise
+
+    async def consumers(self, bucket: str) -> list[Json]:
+        """The bucket's consumers: its watches, and whatever else reads its stream."""
+        found: list[Json] = []
+        while True:
+            page = await self.call(f"CONSUMER.LIST.KV_{bucket}", {"offset": len(found)})
+            consumers = page.get("consumers") or []
+            found += consumers
+            if not consumers or len(found) >= page["total"]:
+                return found
 
     async def remove(self, bucket: str) -> None:
         """Delete the bucket and all that is in it."""

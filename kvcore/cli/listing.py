@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from kvcore.cli import layout
+from kvcore.cli.abandoned import abandoned, show_abandoned
 from kvcore.cli.bucket import Buckets, Json, KeyEntry
 from kvcore.cli.commands import CommandError, Values
 from kvcore.cli.progress import tracked
@@ -64,7 +65,7 @@ def add(values: Values) -> int:
         }
 
     async def work(buckets: Buckets) -> None:
-        say(show_status(bucket, await buckets.create(bucket, config)))
+        say(show_status(bucket, await buckets.create(bucket, config), plain=buckets.is_kvcore))
 
     return on_server(work, values)
 
@@ -154,7 +155,9 @@ def info(values: Values) -> int:
         raise CommandError("cannot prompt for user input without a terminal")
 
     async def work(buckets: Buckets) -> None:
-        say(show_status(bucket, await buckets.info(bucket)))
+        say(show_status(bucket, await buckets.info(bucket), plain=buckets.is_kvcore))
+        consumers = await buckets.consumers(bucket)
+        say(show_abandoned(abandoned(consumers, datetime.now(UTC))))
 
     return on_server(work, values)
 

@@ -3,15 +3,15 @@
 A bucket is a stream with a name and a few settings, so all of this is one STREAM.INFO,
 translated back: `max_msgs_per_subject` is the history, `max_age` the age, and so on.
 
-Left out: consumers.
+Left out: consumers, but for those that are abandoned (`abandoned.py`).
 """
 
 from kvcore.cli import layout
 from kvcore.cli.bucket import Json
 
 
-def show_status(bucket: str, info: Json) -> str:
-    """The text for one bucket."""
+def show_status(bucket: str, info: Json, *, plain: bool = False) -> str:
+    """The text for one bucket; `plain` says that the server never compresses."""
     config, state = info["config"], info["state"]
     lines = f"Information for Key-Value Store Bucket {bucket} created "
     lines += f"{layout.local(info['created'])}\n\nConfiguration:\n\n"
@@ -22,7 +22,7 @@ def show_status(bucket: str, info: Json) -> str:
         ("Bucket Name", bucket),
         ("History Kept", f"{config['max_msgs_per_subject']:,}"),
         ("Values Stored", f"{state['messages']:,}"),
-        ("Compressed", _yes(config.get("compression", "none") != "none")),
+        ("Compressed", _compressed(config.get("compression", "none"), plain=plain)),
         ("Per-Key TTL Supported", _yes(config.get("allow_msg_ttl", False))),
         *([("Limit Marker TTL", layout.duration(marker))] if marker else []),
         ("Backing Store Kind", "JetStream"),
@@ -49,6 +49,12 @@ def show_status(bucket: str, info: Json) -> str:
 
 def _yes(value: bool) -> str:
     return "true" if value else "false"
+
+
+def _compressed(asked: str, *, plain: bool) -> str:
+    if asked != "none" and plain:
+        return "true (stored plainly)"
+    return _yes(asked != "none")
 
 
 def _bound(count: int) -> str:

@@ -1,5 +1,6 @@
 """`kvcore kv` against our own server, and line by line against the official CLI."""
 
+import asyncio
 import os
 import re
 import signal
@@ -7,9 +8,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
+import nats
 import pytest
 
+from kvcore.cli.abandoned import abandoned, show_abandoned
 from tests.support.require import program, require
 from tests.support.servers import Server, running
 
@@ -21,6 +25,7 @@ MASKS = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "TIME"),
     (re.compile(r"│ +[0-9.]+m?s +│$", re.MULTILINE), "│ AGE │"),
     (re.compile(r"Leader: .*"), "Leader: NAME"),
+    (re.compile(r" \(stored plainly\)"), ""),  # kvcore's own CLI knows what its server does
 )
 
 
@@ -294,3 +299,54 @@ def test_the_kv_commands_load_no_typer(server):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_status_names_abandoned_watches_and_says_when_they_go(server: Server) -> None:
+    assert ours(server, "kv", "add", "LEFT")[0] == 0
+
+    async def leave() -> None:
+        nc = await nats.connect(server.url)
+        kv = await nc.jetstream().key_value("LEFT")
+        await kv.watchall()
+        await nc.jetstream().pull_subscribe("$KV.LEFT.>", "worker")
+        await nc.close()
+
+    asyncio.run(leave())
+    _, out, _ = ours(server, "kv", "info", "LEFT")
+    assert "Abandoned: 1 consumer that nobody listens to" in out
+    assert "goes after 5m0s without a listener" in out
+    assert "worker" not in out, "a pull consumer may pause between two requests"
+
+
+def test_status_says_that_a_compressed_bucket_is_stored_plainly(server: Server) -> None:
+    assert ours(server, "kv", "add", "PRESSED", "--compress")[0] == 0
+    assert "Compressed: true (stored plainly)" in ours(server, "kv", "info", "PRESSED")[1]
+
+
+def consumer(name: str, **more: object) -> dict:
+    return {"name": name, "created": "2026-01-01T00:00:00.5Z", "delivered": {}, "ack_floor": {},
+            "num_waiting": 0, "config": {}, **more}  # fmt: skip
+
+
+def test_a_pull_consumer_is_abandoned_after_half_a_minute_without_a_sign() -> None:
+    at = datetime(2026, 1, 1, 0, 1, 0, tzinfo=UTC)
+    worked = {"last_active": "2026-01-01T00:00:45Z"}
+    found = abandoned(
+        [
+            consumer("never used"),
+            consumer("waiting", num_waiting=1),
+            consumer("delivered", delivered=worked),
+            consumer("acknowledged", ack_floor=worked),
+            consumer("heard", config={"deliver_subject": "d"}, push_bound=True),
+            consumer("unheard", config={"deliver_subject": "d"}),
+        ],
+        at,
+    )
+    assert [each["name"] for each in found] == ["never used", "unheard"]
+
+
+def test_a_consumer_without_a_threshold_stays_until_it_is_deleted() -> None:
+    text = show_abandoned([consumer("c"), consumer("d", config={"inactive_threshold": 5 * 10**9})])
+    assert "2 consumers" in text
+    assert "c: stays until it is deleted" in text
+    assert "d: goes after 5.00s without a listener" in text
