@@ -7,6 +7,7 @@ other tests show: speed, other clients, and what only a real process can prove.
 
 import asyncio
 import re
+from pathlib import Path
 
 import nats.errors
 import pytest
@@ -20,7 +21,7 @@ ELSEWHERE = {
     1: "tests/sim/test_durability.py and tests/server/test_syscalls.py",
     2: "one server answers every read, after what it has acknowledged; clusters come later",
     8: "tests/node/test_listing.py counts what a listing reads; the bench times it",
-    14: "kvcore.testing: tests/testing",
+    14: "kvcore.testing: tests/server/test_testing.py",
     15: "the lessons run with top-level await: tests/lab",
     16: "the lessons call every method: course",
     17: "tests/interop/test_newer_python_packages.py",
@@ -34,6 +35,8 @@ def test_every_demand_has_a_test_here_or_its_place():
     tested = [int(found[1]) for name in names if (found := re.match(r"test_demand_(\d+)_", name))]
     assert sorted(dict.fromkeys(tested + list(ELSEWHERE))) == list(range(1, COUNT + 1))
     assert not [number for number in ELSEWHERE if number in tested]
+    named = [word for text in ELSEWHERE.values() for word in re.findall(r"tests/[\w/.]+", text)]
+    assert [name for name in named if not Path(name).exists()] == []
 
 
 @pytest.fixture
