@@ -103,7 +103,12 @@ def test_keys_with_a_narrow_filter_read_what_matches(big):
 
 
 def test_a_narrow_filter_looks_at_the_subjects_that_begin_as_it_does(big):
-    messages = big.node.streams["KV_b"]._messages
+    stream = big.node.streams["KV_b"]
+    before = stream.looked
+    watch(big, "narrow", "$KV.b.few.>", headers_only=True)
+    watch(big, "single", "$KV.b.many.50001")
+    assert stream.looked - before == 3 * (FEW + 1), "subjects, their messages, in order"
+    messages = stream._messages
     assert messages.may_match(("$KV.b.few.>",)) == FEW
     assert messages.may_match(("$KV.b.no.*", "$KV.b.no.>", "$KV.b.many.5000")) == 1
 
@@ -153,6 +158,20 @@ def test_others_are_served_while_a_watch_searches_a_big_bucket(slow):
     heard = server.heard()
     assert b"HMSG _I.got" in heard
     assert b"_I.made" not in heard
+
+
+def test_pitfall_28_a_ping_is_answered_at_once_while_a_big_watch_streams():
+    server = filled(3_000)
+    server.publish(
+        "$JS.API.CONSUMER.CREATE.KV_b",
+        b'{"stream_name":"KV_b","config":{"deliver_subject":"_I.w","ack_policy":"none"}}',
+    )
+    server.heard()
+    for _ in range(3):
+        server.turn(TimerFired(), ClientData(1, b"PING\r\n"))
+        heard = server.heard()
+        assert heard.startswith(b"PONG\r\n")
+        assert heard.count(b"MSG $KV.b.") == limits.DELIVERIES_PER_TURN_COUNT
 
 
 def test_the_count_is_exact_though_keys_are_changed_while_the_watch_searches(slow):
