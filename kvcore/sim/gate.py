@@ -62,6 +62,11 @@ class Gate:
             self._link.let_through()
         return head is not None
 
+    @property
+    def head(self) -> bytes:
+        """The request at the gate, as it goes over the wire; empty when there is none."""
+        return (self._link.head or b"") if self.waiting else b""
+
     async def request(self) -> None:
         """Returns when a request stands at the gate."""
         while not self.waiting:
@@ -122,7 +127,7 @@ async def play(
             if len(played.order) == bound:
                 played.endless = tuple(name for name in tasks if not tasks[name].done())
                 break
-            chosen = pick(ready) if len(ready) > 1 else ready[0]
+            chosen = pick(ready)
             played.order.append(chosen)
             gates[chosen].let_through()
     finally:
