@@ -55,13 +55,8 @@ def _expectations(state: StreamState, subject: str, headers: Headers) -> ApiErro
         and read_ttl(value)
     ):
         return errors.TTL_DISABLED
-    if value := headers.get(conditions.EXPECTED_SUBJECT_SEQ):
-        other = headers.get(conditions.EXPECTED_SUBJECT)
-        last = state.last_seq_for(text(other) if other else subject)
-        if read_sequence(value) != last:
-            return errors.wrong_last_sequence(last)
-    elif headers.get(conditions.EXPECTED_SUBJECT):
-        return errors.SUBJECT_SEQUENCE_MISSING
+    if refusal := subject_moved_on(state, subject, headers):
+        return refusal
     if (value := headers.get(conditions.EXPECTED_LAST_SEQ)) and read_sequence(
         value
     ) != state.last_seq:
@@ -69,6 +64,18 @@ def _expectations(state: StreamState, subject: str, headers: Headers) -> ApiErro
     for key, refusal in _UNSUPPORTED.items():
         if headers.get(key):
             return refusal
+    return None
+
+
+def subject_moved_on(state: StreamState, subject: str, headers: Headers) -> ApiError | None:
+    """The refusal of a write whose subject has another last message than it expected."""
+    if value := headers.get(conditions.EXPECTED_SUBJECT_SEQ):
+        other = headers.get(conditions.EXPECTED_SUBJECT)
+        last = state.last_seq_for(text(other) if other else subject)
+        if read_sequence(value) != last:
+            return errors.wrong_last_sequence(last)
+    elif headers.get(conditions.EXPECTED_SUBJECT):
+        return errors.SUBJECT_SEQUENCE_MISSING
     return None
 
 

@@ -24,8 +24,8 @@ from kvcore.lab.lessons.l03_orders import (
     Increment,
     Jobs,
     Run,
+    by_update,
     every_order,
-    plain,
     replayed,
     why,
 )
@@ -121,7 +121,7 @@ def _two(increment: Increment, seed: int) -> Verdict | str:
 
 def _beside_another(increment: Increment, seed: int) -> Verdict | str:
     """A runs the learner's code, B is another program that increments properly."""
-    jobs: Jobs = {"A": (increment, 1), "B": (plain, 1)}
+    jobs: Jobs = {"A": (increment, 1), "B": (by_update, 1)}
     orders, wrong = in_world(every_order, jobs, ORDERS_BOUND, seed=seed)
     if wrong:
         return _rejection(jobs, wrong[0], "lock" if _is_lost(wrong[0]) else why(wrong[0]), "", seed)

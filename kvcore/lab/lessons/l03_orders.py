@@ -7,6 +7,7 @@ lets the clients increment in one order, and keeps what was asked and what the k
 Left out: which orders to run. The lesson's check says that.
 """
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -154,14 +155,23 @@ async def replayed(cluster: Cluster, jobs: Jobs, order: Sequence[str], seed: int
     return await bench.run(jobs, "hits", pick)
 
 
-async def plain(kv: KeyValue, key: str) -> int:
-    """The increment of another program: right, and not the learner's."""
+async def by_update(
+    kv: KeyValue, key: str, *, rng: Random | None = None, wait_ms: float = 0
+) -> int:
+    """The increment of another program: right, and not the learner's.
+
+    With `wait_ms` it waits before each new try, the longer the more often it was refused.
+    """
+    refusals = 0
     while True:
         entry = await kv.get(key)
         value = int(entry.value or b"0") + 1
         try:
             await kv.update(key, str(value).encode(), last=entry.revision)
         except KeyWrongLastSequenceError:
+            refusals += 1
+            if rng is not None:
+                await asyncio.sleep(rng.uniform(0, wait_ms * refusals / 1000))
             continue
         return value
 
