@@ -29,6 +29,7 @@ _HOME = {
     "log_slider": "kvcore.viz.slider",
     "three_lanes": "kvcore.viz.lanes",
     "Lane": "kvcore.viz.lanes",
+    "bars": "kvcore.viz.barchart",
     "bytes_view": "kvcore.viz.bytesview",
     "step_lines": "kvcore.viz.steplines",
     "server_cards": "kvcore.lab.pictures",

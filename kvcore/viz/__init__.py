@@ -20,6 +20,7 @@ _HOME = {
     "Operation": "kvcore.viz.spacetime",
     "Picture": "kvcore.viz.figure",
     "Table": "kvcore.viz.figure",
+    "bars": "kvcore.viz.barchart",
     "bytes_view": "kvcore.viz.bytesview",
     "log_slider": "kvcore.viz.slider",
     "log_strip": "kvcore.viz.logstrip",

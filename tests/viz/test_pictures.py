@@ -11,6 +11,7 @@ from kvcore.viz import (
     Lane,
     Node,
     Operation,
+    bars,
     bytes_view,
     log_strip,
     node_card,
@@ -45,6 +46,7 @@ def all_pictures() -> dict[str, Picture]:
         "card": node_card(Node("n1", "candidate", votes=2, unsynced=1)),
         "lanes": three_lanes(LANES),
         "space-time": space_time(["A", "n1"], [Operation("A", "n1", 0, 1, 2, 3, "get <5>")]),
+        "bars": bars({"expected": 400, "with put": 55}, measure="expected", title="345 lost"),
         "bytes": bytes_view(b"hello\n", title="value <&>"),
         "no bytes": bytes_view(b""),
         "many bytes": bytes_view(bytes(range(256))),
@@ -240,3 +242,11 @@ def test_the_table_of_step_lines_has_a_row_for_each_change_and_each_event():
     assert steps.alt == (
         "size. bytes: delete at most 730, in the end 0; purge at most 100, in the end 0."
     )
+
+
+def test_bars_say_their_names_and_numbers():
+    picture = bars({"expected": 1400, "with put": 0}, measure="expected", title="all are lost")
+    assert picture.alt == "all are lost: expected 1,400, with put 0."
+    assert picture.table.rows == (("expected", "1,400"), ("with put", "0"))
+    assert {"expected", "with put", "1,400", "0"} <= set(texts(picture))
+    assert "dashed" in picture.svg
