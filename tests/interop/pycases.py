@@ -269,6 +269,102 @@ async def watch(r: Recorder) -> None:
 
 
 @case
+async def watch_combined(r: Recorder) -> None:
+    kv = await r("bucket", r.js.create_key_value(bucket="watch_combined", history=4))
+    for at in range(3):
+        await kv.put("a", b"%d" % at)
+        await kv.put("b", b"%d" % at)
+    await kv.delete("a")
+    for call, given in (
+        ("history, no deletes", {"include_history": True, "ignore_deletes": True}),
+        ("meta, no deletes", {"meta_only": True, "ignore_deletes": True}),
+        (
+            "all options",
+            {
+                "include_history": True,
+                "ignore_deletes": True,
+                "meta_only": True,
+                "headers_only": True,
+                "inactive_threshold": 60,
+            },
+        ),
+    ):
+        watcher = await r.watching(kv, **given)
+        await kv.delete("b")
+        last = await kv.put("b", call.encode())
+        await r.live(
+            call, watcher, lambda update, last=last: getattr(update, "revision", 0) == last
+        )
+    for call, given in (
+        ("watchall", {}),
+        ("watchall, history", {"include_history": True}),
+        ("watchall, meta only", {"meta_only": True}),
+    ):
+        watching = await kv.watchall(**given)
+        updates = []
+        while (update := await watching.updates(timeout=20)) is not None:
+            updates.append(update)
+        await r(f"{call}, stop", watching.stop())
+        r.note(call, updates)
+    watching = await kv.watch("a")
+    updates = []
+    async for update in watching:
+        if update is None:
+            break
+        updates.append(update)
+    r.note("iterated", updates)
+    await watching.stop()
+    for pattern in ("", ".", "a b", "x..y"):
+        await r(f"watch {pattern!r}", kv.watch(pattern))
+    await r("delete bucket", r.js.delete_key_value("watch_combined"))
+    await r("watch of a deleted bucket", kv.watch("a"))
+    await r("keys of a deleted bucket", kv.keys())
+    await r("history of a deleted bucket", kv.history("a"))
+    await r("status of a deleted bucket", kv.status())
+    await r("get of a deleted bucket", kv.get("a"))
+    await r("put of a deleted bucket", kv.put("a", b"v"))
+    await r("delete of a deleted bucket", kv.delete("a"))
+    await r("purge of a deleted bucket", kv.purge("a"))
+
+
+@case
+async def unchecked_keys(r: Recorder) -> None:
+    kv = await r("bucket", r.js.create_key_value(bucket="unchecked", history=4))
+    await r("create", kv.create("a$b", b"1", validate_keys=False))
+    await r("create there", kv.create("a$b", b"1", validate_keys=False))
+    await r("update", kv.update("a$b", b"2", last=1, validate_keys=False))
+    await r("update stale", kv.update("a$b", b"2", last=1, validate_keys=False))
+    await r("put", kv.put("a$b", b"3", validate_keys=False))
+    await r("get", kv.get("a$b", revision=2, validate_keys=False))
+    await r("delete", kv.delete("a$b", last=3, validate_keys=False))
+    await r("history", kv.history("a$b"))
+    for key in ("", ".a", "a.", "a b", "ä"):
+        await r(f"create {key!r}", kv.create(key, b"v"))
+        await r(f"update {key!r}", kv.update(key, b"v", last=0))
+        await r(f"delete {key!r}", kv.delete(key))
+
+
+@case
+async def markers_and_status(r: Recorder) -> None:
+    create = r.js.create_key_value
+    plain = await r("plain", create(bucket="status_plain", history=3))
+    full = await r("full", create(bucket="status_full", history=5, ttl=3600, limit_marker_ttl=90.5))
+    for name, kv in (("plain", plain), ("full", full)):
+        await kv.put("k", b"v")
+        status = await kv.status()
+        for field in ("bucket", "values", "history", "ttl", "marker_ttl"):
+            r.note(f"{name}, {field}", getattr(status, field))
+        await r(f"{name}, delete with ttl", kv.delete("k", msg_ttl=3600))
+        await r(f"{name}, create with ttl", kv.create("t", b"v", msg_ttl=3600))
+        await r(f"{name}, purge with ttl", kv.purge("t", msg_ttl=3600))
+        await r(f"{name}, purge with a short ttl", kv.purge("t", msg_ttl=0.1))
+        await r(f"{name}, history", kv.history("k"))
+        for age in (3600, 0):
+            await r(f"{name}, purge_deletes {age}", kv.purge_deletes(olderthan=age))
+        await r(f"{name}, status", kv.status())
+
+
+@case
 async def watch_many(r: Recorder) -> None:
     kv = await r("bucket", r.js.create_key_value(bucket="watch_many", history=2))
     for at in range(600):

@@ -4,15 +4,22 @@ Values, revisions, operations, exceptions with their codes and texts must be the
 may differ is listed in `ALLOWED`; an entry that covers nothing fails.
 """
 
+import ast
 import asyncio
+import dataclasses
+import inspect
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cache
+from pathlib import Path
 
 import nats
 import pytest
+from nats.js import api
+from nats.js.kv import KeyValue
 
 from kvcore.sim.world import World
+from tests.interop import pycases
 from tests.interop.pycases import CASES, LAST_CASES
 from tests.interop.records import Allowed, Case, Fact, compare, record, unused
 from tests.support.require import require
@@ -88,6 +95,34 @@ def test_nats_py_gets_nats_servers_answers_from_ours(case: str, world: str) -> N
     if found and case in CASES:  # nats-py's keys() and history() race with their own deliveries
         found = compare(ask(world, case), ask("nats-server", case), ALLOWED)
     assert not found, f"{len(found)} facts differ:\n" + "\n".join(found)
+
+
+def test_every_call_and_option_of_nats_pys_kv_is_made() -> None:
+    made = {(name, word) for name, word in _calls(Path(pycases.__file__).read_text())}
+    for name, method in inspect.getmembers(KeyValue, inspect.isfunction):
+        if name.startswith("_"):
+            continue
+        assert any(called == name for called, _ in made), f"{name} is never called"
+        for option, parameter in inspect.signature(method).parameters.items():
+            if option == "self" or parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                continue
+            required = parameter.default is inspect.Parameter.empty
+            assert required or (name, option) in made, f"{name}({option}=…) is never said"
+    for field in dataclasses.fields(api.KeyValueConfig):
+        assert ("create", field.name) in made or ("create_key_value", field.name) in made
+
+
+def _calls(text: str) -> Iterator[tuple[str, str]]:
+    """(method, keyword) of each call, "" for the call; a watch's options stand in dicts too."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)):
+                called = "watch" if name == "watching" else name
+                yield called, ""
+                yield from ((called, keyword.arg or "") for keyword in node.keywords)
+            case ast.Dict(keys=keys):
+                words = [key.value for key in keys if isinstance(key, ast.Constant)]
+                yield from (("watch", str(word)) for word in words)
 
 
 def test_every_allowed_difference_is_needed() -> None:
