@@ -4,18 +4,22 @@ Each entry masks one field of some commands' lines. `test_cli_transcripts.py` fa
 entry masks nothing, so that this list only shrinks.
 """
 
+from tests.interop.check_families import CHECK_DIFFERENCES
 from tests.interop.consumer_family import CONSUMER_DIFFERENCES
 from tests.interop.server_family import SERVER_DIFFERENCES
+from tests.interop.stream_families import STREAM_DIFFERENCES
 from tests.interop.transcript import Difference
 
 CLOCK = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
 AGE = r"\d+(?:\.\d+)?(?:ms|µs|us|s)"
-TABLE = r"^(kv (ls|list)$|stream (ls|list) -a$)"  # tables with an age in them
+TABLE = r"^(kv (ls|list)$|stream (ls|list) (-a|--subject 'all\.a')$)"  # tables with an age in them
 
 DIFFERENCES: tuple[Difference, ...] = (
     *CONSUMER_DIFFERENCES,
     *SERVER_DIFFERENCES,
+    *STREAM_DIFFERENCES,
+    *CHECK_DIFFERENCES,
     # the moment at which a command was typed
     Difference(
         r"^kv (add|new|info|status|view|edit)",
@@ -100,7 +104,4 @@ DIFFERENCES: tuple[Difference, ...] = (
     # what was measured
     Difference(r"^rtt", rf": (?P<rtt>{AGE})$", "measured"),
     Difference(r"^account info", rf"RTT: (?P<rtt>{AGE})$", "measured"),
-    Difference(r"^bench kv", r"^(?P<time>\d\d:\d\d:\d\d) ", "when it began"),
-    Difference(r"^bench kv", r"stats: (?P<rate>[\d,]+ msgs/sec ~ [\d,.]+ \w+/sec) ~", "measured"),
-    Difference(r"^bench kv", r"(?:min|avg|max|P[\d.]+): (?P<latency>[\d,.]+[mµu]?s)", "measured"),
 )

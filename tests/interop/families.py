@@ -4,8 +4,10 @@ A family's commands run in order on an empty store. Families are independent, so
 can run side by side and a difference in one does not spoil the next.
 """
 
+from tests.interop.check_families import BENCH_ALL, CHECKS
 from tests.interop.consumer_family import CONSUMER
 from tests.interop.server_family import SERVER, SERVER_CONFIG
+from tests.interop.stream_families import CONSUMER_ADD, STREAM_ADD, STREAM_EDIT
 from tests.interop.transcript import Run, Step, Until, Watch
 
 R = Run
@@ -346,6 +348,9 @@ EDIT: tuple[Step, ...] = (
     R("kv edit b --no-compress"),
     R("kv edit b --metadata owner=you"),
     R("kv edit b --republish-source '$KV.b.>' --republish-destination 'out.>'"),
+    R("kv edit b --republish-source '$KV.b.>' --republish-destination 'out.>' --republish-headers"),
+    R("kv edit b --source no_such_bucket"),
+    R("kv edit b --no-mirror"),
     R("kv edit no_such_bucket --history 2"),
     R("kv info b"),
     R("stream info KV_b"),
@@ -475,9 +480,14 @@ FAMILIES: dict[str, tuple[Step, ...]] = {
     "edit": EDIT,
     "ttl": TTL,
     "stream": STREAM,
+    "stream_add": STREAM_ADD,
+    "stream_edit": STREAM_EDIT,
+    "consumer_add": CONSUMER_ADD,
     "consumer": CONSUMER,
     "check": CHECK,
+    "checks": CHECKS,
     "bench": BENCH,
+    "bench_all": BENCH_ALL,
     "account": ACCOUNT,
     "server": SERVER,
 }

@@ -277,4 +277,6 @@ def _consumers(wire: Wire, stream: str) -> bool:
 
 
 def _lines(data: bytes) -> tuple[str, ...]:
-    return tuple(line.rstrip("\r") for line in data.decode("utf-8", "replace").split("\n"))
+    text = data.decode("utf-8", "replace")
+    text = text.replace("\N{NO-BREAK SPACE}", " ")  # `stream edit` picks a kind of space by chance
+    return tuple(line.rstrip("\r") for line in text.split("\n"))
