@@ -316,6 +316,11 @@ def test_status_names_abandoned_watches_and_says_when_they_go(server: Server) ->
     assert "Abandoned: 1 consumer that nobody listens to" in out
     assert "goes after 5m0s without a listener" in out
     assert "worker" not in out, "a pull consumer may pause between two requests"
+    require("go")
+    (name,) = re.findall(r"(\S+): goes after", out)
+    _, report, _ = run([program("nats")], server, "consumer", "report", "KV_LEFT")
+    assert name in report
+    assert "worker" in report
 
 
 def test_status_says_that_a_compressed_bucket_is_stored_plainly(server: Server) -> None:
