@@ -74,6 +74,22 @@ COPIES_PER_TURN_COUNT = 250  # a mirror catches up in slices of about 5 ms
 COPIES_PER_TURN_BYTES = 1 * MIB
 COPIES_PER_TURN_SEEN = 10_000  # sequences looked at, wanted or not
 COPY_RETRY_NS: Nanos = SECOND_NS  # a mirror on a full server looks for room again
+SNAPSHOT_CHUNK_BYTES = 128 * KIB  # of a backup's messages, unless its client says other
+SNAPSHOT_CHUNK_MIN_BYTES = 1 * KIB
+SNAPSHOT_CHUNK_MAX_BYTES = 1 * MIB
+SNAPSHOT_WINDOW_BYTES = 8 * MIB  # of a backup on their way, unless its client says other
+SNAPSHOT_WINDOW_MIN_BYTES = 1 * KIB
+SNAPSHOT_WINDOW_MAX_BYTES = 32 * MIB
+SNAPSHOT_ACK_NS: Nanos = 5 * SECOND_NS  # how long a backup waits for its client
+SNAPSHOT_INTEREST_NS: Nanos = 2 * SECOND_NS  # how long for its client to appear
+RESTORE_STALL_NS: Nanos = 5 * SECOND_NS  # how long a restore waits for its next chunk
+RESTORE_PENDING_BYTES = 8 * MIB  # of chunks that a client sends without waiting for answers
+BACKUPS_COUNT = 16  # backups, and restores, at a time
+BACKUP_FRAME_COUNT = 256  # records in one frame of an archive: about 1 ms of work
+BACKUP_FRAME_BYTES = 64 * KIB  # when a frame is full, whatever it counts
+BACKUP_FRAME_MAX_BYTES = 4 * MIB  # no frame is larger: one record, and room
+BACKUP_FRAMES_PER_TURN = 4
+RESTORE_SLICE_COUNT = 1024  # messages whose index is rebuilt at a time
 
 EXPIRED_PER_COMMAND_COUNT = 1000  # part of what a log means: a new number is a new command
 
