@@ -12,7 +12,7 @@ for a listener first (`node/advising.py`), then adds what all events have:
     {"type": "io.nats.jetstream.advisory.v1.stream_action", "id": "…22 characters…",
      "timestamp": "…", "stream": "KV_b", "action": "create"}
 
-Left out: advisories of elections, lost quorums, restores and priority groups.
+Left out: advisories of elections, lost quorums and priority groups.
 """
 
 from random import Random
@@ -87,6 +87,36 @@ def acknowledged(stream: str, said: Said, took: Nanos, percent: int) -> Event:
     subject = f"{_METRIC}CONSUMER.ACK.{stream}.{said.consumer}"
     fields = {**_delivery(stream, said), "ack_time": took}
     return Event(subject, "metric.v1.consumer_ack", fields, percent)
+
+
+def snapshot_created(stream: str, state: dict[str, object]) -> Event:
+    """A backup of the stream has begun."""
+    subject = f"{_ADVISORY}STREAM.SNAPSHOT_CREATE.{stream}"
+    return Event(subject, "advisory.v1.snapshot_create", {"stream": stream, "state": state})
+
+
+def snapshot_completed(stream: str, start: Nanos, end: Nanos, error: str) -> Event:
+    """All of a backup was sent; or it was not, and `error` says why."""
+    subject = f"{_ADVISORY}STREAM.SNAPSHOT_COMPLETE.{stream}"
+    fields: dict[str, object] = {"stream": stream, "start": rfc3339(start), "end": rfc3339(end)}
+    if error:
+        fields["error"] = error
+    return Event(subject, "advisory.v1.snapshot_complete", fields)
+
+
+def restore_created(stream: str) -> Event:
+    """A restore of the stream has begun."""
+    subject = f"{_ADVISORY}STREAM.RESTORE_CREATE.{stream}"
+    return Event(subject, "advisory.v1.restore_create", {"stream": stream})
+
+
+def restore_completed(stream: str, start: Nanos, end: Nanos, size: int) -> Event:
+    """A restore is over, for good or ill, after `size` bytes of backup."""
+    subject = f"{_ADVISORY}STREAM.RESTORE_COMPLETE.{stream}"
+    times = {"start": rfc3339(start), "end": rfc3339(end)}
+    return Event(
+        subject, "advisory.v1.restore_complete", {"stream": stream, **times, "bytes": size}
+    )
 
 
 def audit(asked: dict[str, object], response: bytes) -> Event:

@@ -51,7 +51,20 @@ class ProposeStream:
     command: StreamCommand
 
 
-Action: TypeAlias = Answer | Answers | ProposeMeta | ProposeStream
+@dataclass(frozen=True, slots=True)
+class SendBackup:
+    """Answer, then send the stream as it is now to `to`, in chunks of `chunk_bytes` and at
+    most `window_bytes` ahead of what was acknowledged."""
+
+    answer: Answer
+    stream: str
+    to: str
+    consumers: tuple[str, ...]
+    chunk_bytes: int
+    window_bytes: int
+
+
+Action: TypeAlias = Answer | Answers | ProposeMeta | ProposeStream | SendBackup
 
 
 class Delivery(NamedTuple):

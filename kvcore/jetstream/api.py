@@ -8,7 +8,7 @@ A question is answered here. A change is proposed to a log, and its answer is ma
 `respond_stream` or `respond_meta` when the command was applied, on the server that leads
 then. Both kinds are counted, and so is every error, as `$JS.API.INFO` tells.
 
-Left out: verbs of clusters and of backups; they have no row. MSG.NEXT is no request of the
+Left out: verbs of clusters; they have no row. MSG.NEXT is no request of the
 API: each pull consumer has a subject of its own, which its host subscribes to.
 """
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import assert_never
 
-from kvcore.jetstream import bodies, consumer_requests, reads, stream_requests
-from kvcore.jetstream.answers import Action, Answer, Answers, ProposeMeta, ProposeStream
+from kvcore.jetstream import backup_requests, bodies, consumer_requests, reads, stream_requests
+from kvcore.jetstream.answers import Action, Answer, Answers
 from kvcore.jetstream.catalog import Catalog, Identity
 from kvcore.jetstream.errors import (
     CONSUMER_NOT_FOUND,
@@ -35,6 +35,8 @@ from kvcore.jetstream.outcome import (
     Outcome,
     Purged,
     Refused,
+    RestoreBegun,
+    RestoreRefused,
     StreamCreated,
     StreamDeleted,
     StreamUpdated,
@@ -53,6 +55,8 @@ _ANSWER_TO = {
     "CreateStream": "stream_create",
     "UpdateStream": "stream_update",
     "DeleteStream": "stream_delete",
+    "BeginRestore": "stream_restore",
+    "CompleteRestore": "stream_create",
     "UpdateConfig": "stream_update",
     "Purge": "stream_purge",
     "DeleteMessage": "stream_msg_delete",
@@ -85,6 +89,8 @@ _ENDPOINTS = (
     Endpoint("$JS.API.STREAM.NAMES", "stream_names", stream_requests.names),
     Endpoint("$JS.API.STREAM.LIST", "stream_list", stream_requests.listing),
     Endpoint("$JS.API.STREAM.PURGE.*", "stream_purge", stream_requests.purge),
+    Endpoint("$JS.API.STREAM.SNAPSHOT.*", "stream_snapshot", backup_requests.snapshot),
+    Endpoint("$JS.API.STREAM.RESTORE.*", "stream_restore", backup_requests.restore),
     Endpoint("$JS.API.STREAM.MSG.GET.*", "stream_msg_get", stream_requests.message_get),
     Endpoint("$JS.API.STREAM.MSG.DELETE.*", "stream_msg_delete", stream_requests.message_delete),
     Endpoint("$JS.API.CONSUMER.CREATE.*", "consumer_create", consumer_requests.create),
@@ -170,7 +176,7 @@ class Api:
         except ConfigError as refused:
             action: Action = Answer(reply, self._refuse(call.what, refused.error))
         else:
-            if isinstance(result, Answer | Answers | ProposeMeta | ProposeStream):
+            if isinstance(result, Action):
                 action = result
             else:
                 action = Answer(reply, bodies.success(call.what, result))
@@ -208,24 +214,33 @@ class Api:
         stream stands (or is gone). None: an update is answered by the stream's own log."""
         what = _ANSWER_TO[outcome.kind]
         match outcome.result:
-            case Refused(error=error):
+            case Refused(error=error) | RestoreRefused(error=error):
                 return self._refuse(what, error)
             case StreamCreated(assignment=assignment):
-                return self._show_stream(what, assignment.config.name, now)
+                is_new = outcome.kind == "CreateStream"
+                return self._show_stream(what, assignment.config.name, now, is_new=is_new)
             case StreamDeleted():
                 return bodies.success(what, {"success": True})
-            case StreamUpdated():
+            case StreamUpdated() | RestoreBegun():
                 return None
             case _:
                 assert_never(outcome.result)
 
-    def _show_stream(self, what: str, name: str, now: Nanos) -> bytes:
+    def restore_begun(self, subject: str) -> bytes:
+        """Where a client may send the chunks of its backup."""
+        return bodies.success("stream_restore", {"deliver_subject": subject})
+
+    def refused(self, what: str, error: ApiError) -> bytes:
+        """Why a backup, or a restore, came to nothing."""
+        return self._refuse(what, error)
+
+    def _show_stream(self, what: str, name: str, now: Nanos, *, is_new: bool = False) -> bytes:
         stream = self._context.catalog.stream(name)
         if stream is None:
             return self._refuse(what, STREAM_NOT_FOUND)
         body: Fields = bodies.stream_created(stream, self._context.identity.version, now)
         body = {**body, **self._context.catalog.origins(name)}
-        if what == "stream_create":
+        if is_new:
             body = {**body, "did_create": True}
         return bodies.success(what, body)
 

@@ -26,6 +26,7 @@ _TYPE = "io.nats.jetstream.api.v1."
 _BESIDE_ERROR: Mapping[str, Mapping[str, object]] = {
     "stream_info": {"total": 0, "offset": 0, "limit": 0},
     "stream_purge": {"purged": 0},
+    "stream_restore": {"deliver_subject": ""},
     "stream_names": {"total": 0, "offset": 0, "limit": 0, "streams": None},
     "stream_list": {"total": 0, "offset": 0, "limit": 0, "streams": []},
     "consumer_names": {"total": 0, "offset": 0, "limit": 0, "consumers": []},

@@ -164,6 +164,26 @@ class DeleteStream:
     time: Nanos
 
 
+@dataclass(frozen=True, slots=True)
+class BeginRestore:
+    """Give the stream of a backup a group of its own, which nobody sees yet."""
+
+    config_json: bytes
+    reply: str
+    time: Nanos
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteRestore:
+    """Its records are all in the store of group `gid`: assign the stream."""
+
+    gid: int
+    config_json: bytes
+    reply: str
+    time: Nanos
+    over_quota: bool = False
+
+
 StreamCommand: TypeAlias = (
     Publish
     | Expire
@@ -176,7 +196,7 @@ StreamCommand: TypeAlias = (
     | Acked
     | Copy
 )
-MetaCommand: TypeAlias = CreateStream | UpdateStream | DeleteStream
+MetaCommand: TypeAlias = CreateStream | UpdateStream | DeleteStream | BeginRestore | CompleteRestore
 Command: TypeAlias = StreamCommand | MetaCommand
 
 
@@ -200,6 +220,8 @@ _LETTERS: dict[bytes, type[Command]] = {
     b"S": CreateStream,
     b"T": UpdateStream,
     b"s": DeleteStream,
+    b"R": BeginRestore,
+    b"r": CompleteRestore,
 }
 _LETTER_OF = {kind: letter for letter, kind in _LETTERS.items()}
 _FIELDS = {kind: tuple((f.name, f.type) for f in fields(kind)) for kind in _LETTER_OF}
@@ -249,7 +271,7 @@ def decode(data: bytes) -> Command:
 def decode_stream(data: bytes) -> StreamCommand:
     """As `decode`, for a stream's log."""
     command = decode(data)
-    if isinstance(command, CreateStream | UpdateStream | DeleteStream):
+    if isinstance(command, MetaCommand):
         raise CodecError(f"a stream's log holds a {type(command).__name__}")
     return command
 
@@ -257,7 +279,7 @@ def decode_stream(data: bytes) -> StreamCommand:
 def decode_meta(data: bytes) -> MetaCommand:
     """As `decode`, for the meta group's log."""
     command = decode(data)
-    if not isinstance(command, CreateStream | UpdateStream | DeleteStream):
+    if not isinstance(command, MetaCommand):
         raise CodecError(f"the meta log holds a {type(command).__name__}")
     return command
 

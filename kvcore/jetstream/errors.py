@@ -63,6 +63,7 @@ STREAM_NOT_FOUND = ApiError(404, 10059, "stream not found")
 STREAM_NAME_IN_USE = ApiError(
     400, 10058, "stream name already in use with a different configuration"
 )
+STREAM_EXISTS = ApiError(400, 10130, "stream name already in use, cannot restore")
 STREAM_MISMATCH = ApiError(400, 10056, "stream name in subject does not match request")
 STREAM_NAME_SEPARATORS = ApiError(400, 10128, "Stream name can not contain path separators")
 SUBJECTS_OVERLAP = ApiError(400, 10065, "subjects overlap with an existing stream")
@@ -77,6 +78,7 @@ MIRROR_WITH_FIRST_SEQ = ApiError(
 MIRROR_NAME_INVALID = ApiError(400, 10142, "mirrored stream name is invalid")
 MIRROR_NOT_UPDATABLE = ApiError(400, 10055, "stream mirror configuration can not be updated")
 SOURCE_NAME_INVALID = ApiError(400, 10141, "sourced stream name is invalid")
+SNAPSHOT_SUBJECT_INVALID = ApiError(400, 10015, "deliver subject not valid")
 PURGE_DENIED = ApiError(500, 10110, "stream purge not permitted")
 DELETE_OUTSIDE = ApiError(500, 10057, "no message found")
 DELETE_DENIED = ApiError(500, 10057, "message delete not permitted")
@@ -119,6 +121,16 @@ def invalid_config(text: str) -> ApiError:
 def invalid_json(text: str) -> ApiError:
     """A request that isn't the JSON it should be."""
     return ApiError(400, 10025, f"invalid JSON: {text}")
+
+
+def restore_failed(text: str) -> ApiError:
+    """A backup that can't be restored; the text says why."""
+    return ApiError(500, 10062, f"restore failed: {text}")
+
+
+def snapshot_failed(text: str) -> ApiError:
+    """A backup that can't be made; the text says why."""
+    return ApiError(500, 10064, f"snapshot failed: {text}")
 
 
 def wrong_last_sequence(sequence: int) -> ApiError:

@@ -23,6 +23,7 @@ from kvcore.jetstream.records import (
 )
 from kvcore.limits import Nanos
 from kvcore.storage import keys
+from kvcore.storage.base import Reader
 from kvcore.storage.overlay import Records
 
 
@@ -53,9 +54,9 @@ class Messages(Index):
         self.bytes += message_bytes(record, in_file=self._in_file)
         return seq
 
-    def restore(self) -> Iterator[tuple[int, bytes]]:
-        """Rebuild the index from the store; yields each sequence and record on the way."""
-        for key, record in self._records.scan(*keys.messages(self._gid)):
+    def restore(self, source: Reader) -> Iterator[tuple[int, bytes]]:
+        """Rebuild the index from a store; yields each sequence and record on the way."""
+        for key, record in source.scan(*keys.messages(self._gid)):
             seq = keys.number(key)
             end = MESSAGE.size + int.from_bytes(record[8:10], "big")
             self._add(seq, record[MESSAGE.size : end].decode("utf-8", "surrogateescape"))

@@ -10,6 +10,9 @@ own group, whose log says at which point of its history the new limits begin. If
 stops in between, the two configurations differ at the next start, and the host proposes
 the `UpdateConfig` again.
 
+A backup is restored in two decisions: `BeginRestore` sets a group aside, whose records the
+host then writes, and `CompleteRestore` makes it a stream (docs/adr/0004-restore.md).
+
     S        applied index u64, time of the last command u64
     C name   group id u64, created u64 | configuration JSON
 
@@ -21,13 +24,23 @@ from struct import Struct
 from typing import assert_never
 
 from kvcore.jetstream import checks, errors
-from kvcore.jetstream.commands import CreateStream, DeleteStream, MetaCommand, UpdateStream
+from kvcore.jetstream.commands import (
+    BeginRestore,
+    CompleteRestore,
+    CreateStream,
+    DeleteStream,
+    MetaCommand,
+    UpdateStream,
+)
 from kvcore.jetstream.config import StreamConfig, decode_config
 from kvcore.jetstream.errors import ApiError, ConfigError
 from kvcore.jetstream.origin_checks import CYCLE, forms_cycle
 from kvcore.jetstream.outcome import (
     MetaOutcome,
+    MetaResult,
     Refused,
+    RestoreBegun,
+    RestoreRefused,
     StreamAssignment,
     StreamCreated,
     StreamDeleted,
@@ -73,7 +86,7 @@ class Meta:
     def apply(self, command: MetaCommand, index: int) -> MetaOutcome:
         """Carry out one command of the meta log; `index` is its place there."""
         self._time = max(self._time, command.time)
-        result: StreamCreated | StreamUpdated | StreamDeleted | Refused
+        result: MetaResult
         try:
             match command:
                 case CreateStream():
@@ -82,6 +95,10 @@ class Meta:
                     result = self._update(command)
                 case DeleteStream():
                     result = self._delete(command)
+                case BeginRestore():
+                    result = self._begin_restore(command, index)
+                case CompleteRestore():
+                    result = self._complete_restore(command)
                 case _:
                     assert_never(command)
         except ConfigError as refused:
@@ -90,11 +107,7 @@ class Meta:
         return MetaOutcome(command.reply, self._time, result, type(command).__name__)
 
     def _create(self, command: CreateStream, index: int) -> StreamCreated | Refused:
-        config = from_json(command.config_json)
-        refusal = checks.create_refusal(config)
-        if refusal is not None:
-            return Refused(refusal)
-        config = self._inheriting(checks.normalised(config))
+        config = self._sound(from_json(command.config_json))
         existing = self.streams.get(config.name)
         if existing is not None and existing.config == config:
             return StreamCreated(existing, existed=True)
@@ -105,6 +118,38 @@ class Meta:
         if refusal is not None:
             return Refused(refusal)
         assignment = StreamAssignment(FIRST_STREAM_GID + index, config, self._time)
+        self._assign(assignment)
+        return StreamCreated(assignment, existed=False)
+
+    def _restorable(self, config_json: bytes) -> StreamConfig:
+        """As `_sound`, but a sealed stream may come back sealed."""
+        config = from_json(config_json)
+        return replace(self._sound(replace(config, sealed=False)), sealed=config.sealed)
+
+    def _sound(self, config: StreamConfig) -> StreamConfig:
+        """The configuration as it will stand, whatever other streams say to it."""
+        refusal = checks.create_refusal(config)
+        if refusal is not None:
+            raise ConfigError(refusal)
+        return self._inheriting(checks.normalised(config))
+
+    def _begin_restore(self, command: BeginRestore, index: int) -> RestoreBegun | Refused:
+        """As nats-server, let other streams' subjects be an obstacle only at the end."""
+        config = self._restorable(command.config_json)
+        refusal = checks.unsupported(config)
+        if refusal is None and config.name in self.streams:
+            refusal = errors.STREAM_EXISTS
+        if refusal is not None:
+            return Refused(refusal)
+        return RestoreBegun(StreamAssignment(FIRST_STREAM_GID + index, config, self._time))
+
+    def _complete_restore(self, command: CompleteRestore) -> StreamCreated | RestoreRefused:
+        config = self._restorable(command.config_json)
+        refusal = errors.STREAM_EXISTS if config.name in self.streams else self._clash(config)
+        refusal = refusal or _over_quota(command, config)
+        if refusal is not None:
+            return RestoreRefused(command.gid, refusal)
+        assignment = StreamAssignment(command.gid, config, self._time)
         self._assign(assignment)
         return StreamCreated(assignment, existed=False)
 
@@ -155,7 +200,7 @@ class Meta:
         A quota is a fact of one server and may change at a restart, so apply takes the
         leader's word from the log. Creations of one turn don't see each other.
         """
-        if isinstance(command, DeleteStream):
+        if isinstance(command, DeleteStream | BeginRestore):
             return command
         try:
             config = from_json(command.config_json)
@@ -183,7 +228,9 @@ class Meta:
         self._records.put(keys.state(keys.META_GID), _STATE.pack(index, self._time))
 
 
-def _over_quota(command: CreateStream | UpdateStream, config: StreamConfig) -> ApiError | None:
+def _over_quota(
+    command: CreateStream | UpdateStream | CompleteRestore, config: StreamConfig
+) -> ApiError | None:
     if not command.over_quota:
         return None
     return errors.STORAGE_EXCEEDED if config.storage == "file" else errors.MEMORY_EXCEEDED

@@ -139,10 +139,30 @@ class StreamDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreBegun:
+    """A group was set aside for the records of a backup."""
+
+    assignment: StreamAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRefused:
+    """The records of a group that was set aside are not wanted after all."""
+
+    gid: int
+    error: ApiError
+
+
+MetaResult: TypeAlias = (
+    StreamCreated | StreamUpdated | StreamDeleted | RestoreBegun | RestoreRefused | Refused
+)
+
+
+@dataclass(frozen=True, slots=True)
 class MetaOutcome:
     """Of one meta command."""
 
     reply: str
     time: Nanos
-    result: StreamCreated | StreamUpdated | StreamDeleted | Refused
+    result: MetaResult
     kind: str  # which command it was: its class name

@@ -17,7 +17,13 @@ from kvcore import limits
 from kvcore.jetstream.answers import Action
 from kvcore.jetstream.catalog import Catalog, Identity
 from kvcore.jetstream.documents import kind, read_object
-from kvcore.jetstream.errors import STREAM_NOT_FOUND, ApiError, ConfigError, invalid_json
+from kvcore.jetstream.errors import (
+    BAD_REQUEST,
+    STREAM_NOT_FOUND,
+    ApiError,
+    ConfigError,
+    invalid_json,
+)
 from kvcore.jetstream.gojson import quoted
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
@@ -110,3 +116,9 @@ def require_empty(payload: bytes) -> None:
     """Refuse a payload where none is expected."""
     if not is_empty(payload):
         raise ConfigError(NOT_EMPTY)
+
+
+def require_given(payload: bytes) -> None:
+    """Refuse no payload, or an empty object, where something must be said."""
+    if is_empty(payload):
+        raise ConfigError(BAD_REQUEST)

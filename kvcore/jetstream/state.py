@@ -34,7 +34,7 @@ from kvcore.jetstream.records import (
 )
 from kvcore.jetstream.times import rfc3339
 from kvcore.jetstream.transform import Transform
-from kvcore.limits import Nanos
+from kvcore.limits import RESTORE_SLICE_COUNT, Nanos
 from kvcore.nats import subject as subjects
 from kvcore.storage import keys
 from kvcore.storage.overlay import Records
@@ -62,7 +62,8 @@ class Budget:
 
 class StreamState:
     """A stream's state. A new one writes its first records at once; an existing one is
-    rebuilt from `records`, and then `config` and `created` are those of the records."""
+    rebuilt from `records`, and then `config` and `created` are those of the records. A host
+    that has not the time for it says `at_once=False` and goes through `restoring` itself."""
 
     def __init__(
         self,
@@ -71,6 +72,8 @@ class StreamState:
         created: Nanos,
         records: Records,
         budget: Budget | None = None,
+        *,
+        at_once: bool = True,
     ) -> None:
         state_key = keys.state(gid)
         stored = records.get(state_key + b"c")
@@ -99,9 +102,9 @@ class StreamState:
                 self._messages.skip_to(config.first_seq)
             self._save_config()
             self._save(0)
-        else:
-            self._restore(decode_state(state))
-        self._budget.used += self._messages.bytes
+        elif at_once:
+            for _ in self.restoring():
+                pass
 
     def _adopt(self, config: StreamConfig) -> None:
         """Take a configuration for the one in force."""
@@ -118,10 +121,23 @@ class StreamState:
             return subject
         return transform.apply(subject)
 
+    def restoring(self) -> Iterator[None]:
+        """Rebuild what is in memory from the records, in slices of some milliseconds."""
+        view = self._records.view()
+        try:
+            for count, (seq, record) in enumerate(self._messages.restore(view), 1):
+                if self.config.allow_msg_ttl and b"\r\nNats-TTL:" in record:
+                    self._await_expiry(decode_message(seq, record))
+                if count % RESTORE_SLICE_COUNT == 0:
+                    yield
+        finally:
+            view.close()
+        stored = self._records.get(self._state_key)
+        assert stored is not None
+        self._restore(decode_state(stored))
+        self._budget.used += self._messages.bytes
+
     def _restore(self, state: StreamRecord) -> None:
-        for seq, record in self._messages.restore():
-            if self.config.allow_msg_ttl and b"\r\nNats-TTL:" in record:
-                self._await_expiry(decode_message(seq, record))
         if state.last_seq > self._messages.last_seq:
             self._messages.skip_to(state.last_seq + 1)
         if not len(self._messages):

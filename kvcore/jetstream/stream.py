@@ -52,7 +52,7 @@ from kvcore.jetstream.outcome import (
     StreamResult,
     Updated,
 )
-from kvcore.jetstream.records import encode_stamped
+from kvcore.jetstream.records import StreamRecord, encode_stamped
 from kvcore.jetstream.state import Budget, ConsumerRecord
 from kvcore.limits import Nanos
 from kvcore.storage import keys
@@ -71,11 +71,16 @@ class Stream(Copying):
         created: Nanos,
         records: Records,
         budget: Budget | None = None,
+        *,
+        at_once: bool = True,
     ) -> None:
-        super().__init__(gid, config, created, records, budget)
+        super().__init__(gid, config, created, records, budget, at_once=at_once)
         self._ack_prefix = f'{{"stream":{quoted(self.config.name)},"seq":'.encode()
+
+    def _restore(self, state: StreamRecord) -> None:
+        super()._restore(state)
         policies = {name: each.config.ack_policy for name, each in self.consumers.items()}
-        self.ledgers = progress.restore(records, gid, policies)
+        self.ledgers = progress.restore(self._records, self.gid, policies)
 
     # -- applying --------------------------------------------------------------------------
 

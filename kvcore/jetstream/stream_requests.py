@@ -4,7 +4,7 @@ Questions are answered from applied state. What changes state becomes a proposal
 what no state can make right is refused before: bad JSON, or a name in the body that is not
 the subject's.
 
-Left out: backups (SNAPSHOT, RESTORE) and the verbs of a cluster.
+Left out: backups (`backup_requests.py`) and the verbs of a cluster.
 """
 
 from kvcore import limits

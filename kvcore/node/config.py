@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kvcore import limits
+from kvcore.jetstream.catalog import Identity
 from kvcore.limits import Nanos
 from kvcore.nats.auth import no_signature
 from kvcore.nats.permissions import Permissions
@@ -74,6 +75,18 @@ class NodeConfig:
     http_port: int = 0
     lame_duck_grace: Nanos = limits.LAME_DUCK_GRACE_NS
     lame_duck_duration: Nanos = limits.LAME_DUCK_DURATION_NS
+
+    @property
+    def identity(self) -> Identity:
+        """The server as the JetStream API's answers name it."""
+        return Identity(
+            self.server_name,
+            self.server_id,
+            self.version,
+            self.host,
+            self.max_memory,
+            self.max_storage,
+        )
 
     @property
     def auth_required(self) -> bool:

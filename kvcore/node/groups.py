@@ -43,7 +43,17 @@ from kvcore.storage import keys
 from kvcore.storage.base import StorageError
 from kvcore.storage.overlay import Overlay
 
-__all__ = ["FILE", "MEMORY", "Group", "Machine", "NotLeader", "Role", "destroy_all_but"]
+__all__ = [
+    "FILE",
+    "MEMORY",
+    "Group",
+    "Machine",
+    "NotLeader",
+    "Role",
+    "destroy",
+    "destroy_all_but",
+    "install",
+]
 
 FILE = "file"
 MEMORY = "memory"
@@ -149,7 +159,7 @@ class Group(Generic[C, O]):
 
     def destroy(self) -> None:
         """Remove every trace of the group, the machine's records included."""
-        _destroy(self.gid, self._records, self._hard)
+        destroy(self.gid, self._records, self._hard)
 
     def _drain(self) -> tuple[Entry, ...]:
         """Put what consensus wants durable into the batch; return what it has committed."""
@@ -223,10 +233,22 @@ def destroy_all_but(live: Collection[int], durable: Overlay) -> None:
     for key, _ in list(durable.scan(*keys.hard_states())):
         gid = keys.group(key)
         if gid not in live:
-            _destroy(gid, durable, durable)
+            destroy(gid, durable, durable)
 
 
-def _destroy(gid: int, records: Overlay, hard: Overlay) -> None:
+def install(gid: int, records: Overlay, hard: Overlay) -> None:
+    """Begin a group whose records come from elsewhere, like a snapshot of its leader.
+
+    Its log looks as if it had been trimmed: it has the last applied entry alone. So nobody
+    can take the group's beginning from the log, and a follower has to be sent the records.
+    """
+    last = Entry(keys.RESTORED_INDEX, 1, EntryKind.NOOP, b"")
+    hard.put(keys.hard_state(gid), encode_hard_state(HardState(1)))
+    records.put(keys.entry(gid, last.index), encode_entry(last))
+
+
+def destroy(gid: int, records: Overlay, hard: Overlay) -> None:
+    """Remove every trace of a group."""
     for start, end in keys.data_spans(gid):
         records.delete_range(start, end)
     hard.delete(keys.hard_state(gid))

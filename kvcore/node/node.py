@@ -23,9 +23,8 @@ from random import Random
 from typing import TypeAlias, assert_never
 
 from kvcore.jetstream.advisories import stream_action
-from kvcore.jetstream.answers import Answer, Answers, ProposeMeta, ProposeStream
+from kvcore.jetstream.answers import Answer, Answers, ProposeMeta, ProposeStream, SendBackup
 from kvcore.jetstream.api import Api
-from kvcore.jetstream.catalog import Identity
 from kvcore.jetstream.commands import (
     MetaCommand,
     UpdateConfig,
@@ -38,6 +37,8 @@ from kvcore.jetstream.outcome import (
     MetaOutcome,
     Outcome,
     Refused,
+    RestoreBegun,
+    RestoreRefused,
     StreamAssignment,
     StreamCreated,
     StreamDeleted,
@@ -49,6 +50,7 @@ from kvcore.limits import Nanos
 from kvcore.node import monitor
 from kvcore.node.advising import Advisor
 from kvcore.node.answering import LongAnswers
+from kvcore.node.backups import Backups
 from kvcore.node.broker import Broker, Message
 from kvcore.node.config import NodeConfig
 from kvcore.node.following import Following
@@ -67,6 +69,7 @@ from kvcore.node.io import (
     TimerFired,
 )
 from kvcore.node.questions import Question
+from kvcore.node.restores import Restores
 from kvcore.node.sight import Gauge, Report, Sight
 from kvcore.node.system import System
 from kvcore.node.turns import Tickets
@@ -115,7 +118,10 @@ class Node:
         self._meta_group = self._recover_meta()
         self._meta_touched = config.jetstream
         self._api_served = False
-        self._api = Api(self._identity(), self._hosts, rng)
+        self._api = Api(config.identity, self._hosts, rng)
+        shared = (self._broker, self._clock, rng, self._api, self._advisor)
+        self._backups = Backups(*shared, self._hosts, self._overlays)
+        self._restores = Restores(*shared, self._propose_meta, self._overlays, self._budgets)
         if config.jetstream:
             live = {keys.META_GID, *(each.gid for each in self._meta.streams.values())}
             destroy_all_but(live, self._overlays[FILE])
@@ -149,8 +155,8 @@ class Node:
 
     def effects(self) -> Effects:
         """What this turn asks of the driver; see `Effects` for the order."""
-        self._answers.work()
-        self._following.work()
+        for part in (self._answers, self._following, self._backups, self._restores):
+            part.work()
         awaiting: list[tuple[Host | None, int]] = []
         if self._meta_touched:
             self._meta_touched = False
@@ -169,7 +175,8 @@ class Node:
         """When the next `TimerFired` is wanted; a time in the past is at once."""
         if self._answers:
             return self._clock.now
-        times = (self._broker.deadline(), self._wakeups.next(), self._following.deadline())
+        parts = (self._broker, self._following, self._backups, self._restores)
+        times = (self._wakeups.next(), *(part.deadline() for part in parts))
         return min((at for at in times if at is not None), default=None)
 
     # -- for those who look inside ---------------------------------------------------------
@@ -284,14 +291,17 @@ class Node:
                 case Answers():
                     self._answers.add(action)
                 case ProposeMeta(command):
-                    self._meta_group.propose(self._meta.stamped(command))
-                    self._meta_touched = True
+                    self._propose_meta(command)
                 case ProposeStream(name, command):
-                    host = self._hosts.get(name)
-                    assert host is not None, "the API proposes to streams that it saw"
-                    host.propose(command)
+                    self._hosts[name].propose(command)
+                case SendBackup():
+                    self._send(self._backups.begin(action))
                 case _:
                     assert_never(action)
+
+    def _propose_meta(self, command: MetaCommand) -> None:
+        self._meta_group.propose(self._meta.stamped(command))
+        self._meta_touched = True
 
     def _on_interest(self, subject: str) -> None:
         for host in self._hosts:
@@ -337,6 +347,11 @@ class Node:
                 host.group.destroy()
                 self._wakeups.set(host, None)
                 self._tell("stream-deleted", stream=assignment.config.name)
+            case RestoreBegun(assignment):
+                self._restores.begin(assignment, outcome.reply)
+                return
+            case RestoreRefused(gid):
+                self._restores.drop(gid)
             case Refused():
                 pass
             case _:
@@ -350,17 +365,6 @@ class Node:
 
     # -- starting --------------------------------------------------------------------------
 
-    def _identity(self) -> Identity:
-        config = self.config
-        return Identity(
-            config.server_name,
-            config.server_id,
-            config.version,
-            config.host,
-            config.max_memory,
-            config.max_storage,
-        )
-
     def _recover_meta(self) -> MetaGroup:
         file = self._overlays[FILE]
         name = self.config.server_name
@@ -370,7 +374,7 @@ class Node:
         """Start the group of a stream that the meta group has assigned."""
         engine = FILE if assignment.config.storage == "file" else MEMORY
         records = self._overlays[engine]
-        stream = Stream(
+        stream = self._restores.take(assignment.gid) or Stream(
             assignment.gid, assignment.config, assignment.created, records, self._budgets[engine]
         )
         group = Group(

@@ -132,6 +132,14 @@ def applied_index(state_record: bytes | None) -> int:
     return 0 if state_record is None else int.from_bytes(state_record[:8], "big")
 
 
+RESTORED_INDEX = 2  # where the log of a restored group stands: entry 1 is in its records
+
+
+def restored(state_record: bytes) -> bytes:
+    """A machine's record from elsewhere, as it stands in a group that begins with it."""
+    return encode_index(RESTORED_INDEX) + state_record[8:]
+
+
 def encode_index(index: int) -> bytes:
     """The eight bytes that a machine's record begins with."""
     return _U64.pack(index)
