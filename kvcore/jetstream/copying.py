@@ -97,6 +97,8 @@ class Copying(Storing):
         outcome.previous = self._messages.last_for(subject) if self.config.republish else 0
         outcome.stored, outcome.removed = self._store(subject, block, command.payload, ttl, time)
         outcome.subject = subject
+        if self.config.republish:
+            outcome.message = StoredMessage(place, subject, block, command.payload, time)
         if not is_mirror:
             self._note_id(msg_id, place)
         rollup = headers.get(conditions.ROLLUP, b"")

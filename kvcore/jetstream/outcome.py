@@ -18,6 +18,7 @@ from typing import TypeAlias
 
 from kvcore.jetstream.config import StreamConfig
 from kvcore.jetstream.errors import ApiError
+from kvcore.jetstream.records import StoredMessage
 from kvcore.limits import Nanos
 
 
@@ -105,6 +106,7 @@ class Outcome:
     result: StreamResult | None = None  # of every command but a publish and an expiry
     kind: str = ""  # which command it was: its class name
     previous: int = 0  # the subject's last sequence before; only of streams that republish
+    message: StoredMessage | None = None  # what was stored, likewise: it may be gone by now
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,11 +24,11 @@ from kvcore.nats import subject as subjects
 def copy_of(stream: Stream, outcome: Outcome) -> Answer | None:
     """What the leader publishes for a message just stored, None if nothing."""
     wanted = stream.config.republish
-    if wanted is None or not outcome.stored:
+    message = outcome.message
+    if wanted is None or message is None:
         return None
     made = Transform.of(str(wanted.get("src") or ">"), str(wanted.get("dest") or ""))
-    message = stream.message(outcome.stored)
-    if made is None or message is None or not subjects.matches(made.source, message.subject):
+    if made is None or not subjects.matches(made.source, message.subject):
         return None
     to = made.apply(message.subject)
     if len(to.encode("utf-8", "surrogateescape")) > limits.CONTROL_LINE_BYTES:

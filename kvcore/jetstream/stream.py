@@ -52,7 +52,7 @@ from kvcore.jetstream.outcome import (
     StreamResult,
     Updated,
 )
-from kvcore.jetstream.records import StreamRecord, encode_stamped
+from kvcore.jetstream.records import StoredMessage, StreamRecord, encode_stamped
 from kvcore.jetstream.state import Budget, ConsumerRecord
 from kvcore.limits import Nanos
 from kvcore.storage import keys
@@ -161,6 +161,10 @@ class Stream(Copying):
         outcome.subject = command.subject
         outcome.removed = removed
         outcome.previous = previous
+        if self.config.republish:
+            outcome.message = StoredMessage(
+                seq, command.subject, block, command.payload, self._time
+            )
         return outcome
 
     def _skip(self, command: Publish, headers: conditions.Headers, msg_id: str) -> Outcome:

@@ -90,6 +90,15 @@ def test_a_stored_configuration_whose_transform_can_not_work_republishes_nothing
     assert _copies({"src": "s.*", "dest": "b.$7"}, "s.a") is None
 
 
+def test_what_is_overwritten_or_dropped_at_once_is_republished_all_the_same():
+    republish = {"src": ">", "dest": "copy.>"}
+    for limit in ({"max_msgs_per_subject": 1}, {"max_msgs": 1}, {"max_bytes": 1, "discard": "old"}):
+        rig = Rig(republish=republish, **limit)
+        outcomes = [rig.apply(Publish("s.a", "", None, b"%d" % at, START)) for at in range(3)]
+        copies = [copy_of(rig.stream, outcome) for outcome in outcomes]
+        assert [copy.payload for copy in copies if copy is not None] == [b"0", b"1", b"2"]
+
+
 def test_a_copy_whose_subject_no_client_could_read_is_not_published():
     assert _copies({"src": "s.*", "dest": "b" + ".$1" * 100}, "s." + "x" * 100) is None
 
