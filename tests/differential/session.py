@@ -118,7 +118,10 @@ class Session:
             value = error
         else:
             self.learn(op.kind, args, value)
-        await self.settle()
+        try:
+            await self.settle()
+        except NotYetError as error:
+            value = error
         return Step(op, args, dict(walk(value)))
 
     def resolve(self, value: object) -> object:
