@@ -74,7 +74,7 @@ LIES: tuple[Lie, ...] = (
         ((rb"(\$JS\.ACK\.\S+)\.0 ", rb"\1.1 "), (b'"num_pending":0', b'"num_pending":1')),
     ),
     Lie("initial values end early", "history", ((rb"(\$JS\.ACK\.\S+)\.2 ", rb"\1.0 "),)),
-    Lie("an expired key looks deleted", "markers", ((b"Reason: MaxAge", b"Reason: Remove"),), 8),
+    Lie("an expired key looks deleted", "markers", ((b"Reason: MaxAge", b"Reason: Remove"),), 5),
     Lie("a bucket tells a wrong size", "limits", ((rb'"bytes":1', b'"bytes":2'),)),
     Lie("a missing bucket is there", "manage", ((b'"err_code":10059', b'"err_code":10058'),)),
     Lie("a message is delivered twice", "fetch", ((rb"(\$JS\.ACK\.fetch\.d)\.1\.", rb"\1.2."),)),

@@ -81,7 +81,7 @@ func buckets(r *recorder) {
 		{Bucket: "b_value_size", MaxValueSize: 100},
 		{Bucket: "b_history", History: 64},
 		{Bucket: "b_ttl", TTL: time.Hour},
-		{Bucket: "b_short_ttl", TTL: 5 * time.Second},
+		{Bucket: "b_short_ttl", TTL: 100 * time.Second},
 		{Bucket: "b_max_bytes", MaxBytes: 4096},
 		{Bucket: "b_file", Storage: jetstream.FileStorage},
 		{Bucket: "b_memory", Storage: jetstream.MemoryStorage},
@@ -91,7 +91,7 @@ func buckets(r *recorder) {
 		{Bucket: "b_compression", Compression: true},
 		{Bucket: "b_marker", LimitMarkerTTL: 90 * time.Second},
 		{Bucket: "b_metadata", Metadata: map[string]string{"owner": "me", "for": "test"}},
-		{Bucket: "b_all", Description: "all", MaxValueSize: 1000, History: 7, TTL: time.Minute, MaxBytes: 1 << 20, Compression: true, LimitMarkerTTL: 2 * time.Second, Metadata: map[string]string{"a": "b"}},
+		{Bucket: "b_all", Description: "all", MaxValueSize: 1000, History: 7, TTL: 100 * time.Second, MaxBytes: 1 << 20, Compression: true, LimitMarkerTTL: 2 * time.Second, Metadata: map[string]string{"a": "b"}},
 	} {
 		kv := r.bucket(one)
 		r.put(kv, "k", "v")

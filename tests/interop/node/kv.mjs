@@ -51,7 +51,7 @@ async function buckets(r) {
     b_max_bytes: { max_bytes: 4096 },
     b_value_size: { maxValueSize: 100 },
     b_ttl: { ttl: 3_600_000 },
-    b_short_ttl: { ttl: 5_000 },
+    b_short_ttl: { ttl: 100_000 },
     b_marker: { markerTTL: 90_000 },
     b_file: { storage: "file" },
     b_memory: { storage: "memory" },
