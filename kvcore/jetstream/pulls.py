@@ -2,8 +2,9 @@
 
 A client asks for a batch and is served message by message; when several wait, they take
 turns. A request ends when its batch is full, when its time is over, when its bytes are
-spent, when its client has gone away, and at the end of the stream if it said `no_wait`. The
-client is told how it ended by a status instead of a message:
+spent, when its client has gone away, and at the end of the stream if it said `no_wait`: or,
+where unacknowledged messages hold the rest back, when a heartbeat or an end is due. The client
+is told how it ended by a status instead of a message:
 
     400 Bad Request - ...                  a request that makes no sense
     404 No Messages                        no_wait, and there are no more
@@ -141,9 +142,13 @@ class Pulls:
             return request
         return None
 
-    def sweep(self, now: Nanos, beat: Callable[[str], Delivery], *, at_end: bool) -> list[Delivery]:
+    def sweep(
+        self, now: Nanos, beat: Callable[[str], Delivery], *, at_end: bool, held: bool
+    ) -> list[Delivery]:
         """End those whose time is over or whose client has gone, and beat for the others.
-        `at_end`: everything that there is was delivered."""
+        `at_end`: everything that there is was delivered; `held`: no more is, until clients
+        acknowledge."""
+        at_end = at_end or (held and self._is_due(now))
         out: list[Delivery] = []
         kept: deque[Request] = deque()
         for request in self._waiting:
@@ -160,6 +165,11 @@ class Pulls:
                 kept.append(request)
         self._waiting = kept
         return out
+
+    def _is_due(self, now: Nanos) -> bool:
+        """Whether a heartbeat or an end of any request is due."""
+        first = self.deadline()
+        return first is not None and first <= now
 
     def dismiss(self) -> list[Delivery]:
         """The consumer is deleted."""

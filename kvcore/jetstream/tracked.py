@@ -196,8 +196,9 @@ class TrackedConsumer(Consumer):
         out = said
         if self._has_work():
             self._deliver(out, budget)
-        at_end = not self._has_work() and (self._is_paused or not self._is_full)
-        return out + self._pulls.sweep(now, self._heartbeat, at_end=at_end)
+        idle = not self._has_work()
+        held = idle and self._is_full and not self._is_paused
+        return out + self._pulls.sweep(now, self._heartbeat, at_end=idle and not held, held=held)
 
     def _expire(self) -> None:
         """Queue what clients were silent about for too long, or give it up."""

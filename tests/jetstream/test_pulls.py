@@ -41,6 +41,25 @@ def test_no_wait_ends_where_the_messages_end(desk):
     assert told(desk.pull(body={"batch": 2, "no_wait": True})) == ["a", "404 No Messages"]
 
 
+def test_no_wait_ends_at_a_heartbeat_while_acknowledgements_hold_the_rest_back(desk):
+    desk.durable("strict", max_ack_pending=1)
+    desk.put("a")
+    desk.put("b")
+    body = {"batch": 2, "no_wait": True, "expires": SECOND_NS, "idle_heartbeat": SECOND_NS // 4}
+    assert told(desk.pull("strict", body=body)) == ["a"]
+    assert told(desk.pass_time(SECOND_NS // 4)) == ["404 No Messages"]
+    assert desk.info("strict")["num_waiting"] == 0
+
+
+def test_no_wait_hears_of_no_end_while_an_acknowledgement_may_bring_more(desk):
+    desk.durable("strict", max_ack_pending=1)
+    desk.put("a")
+    desk.put("b")
+    body = {"batch": 2, "no_wait": True, "expires": SECOND_NS}
+    assert told(desk.pull("strict", body=body)) == ["a"]
+    assert told(desk.pass_time(SECOND_NS // 2)) == []
+
+
 def test_requests_take_turns(desk):
     desk.subscribe("_I.b")
     desk.pull(body={"batch": 2})
