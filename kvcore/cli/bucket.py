@@ -15,6 +15,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -298,6 +299,11 @@ class Buckets:
         finally:
             if self._client.is_connected:
                 await subscription.unsubscribe()
+                with suppress(
+                    JetStreamError, nats.errors.Error, TimeoutError
+                ):  # it goes by itself then
+                    current = await subscription.consumer_info()  # may be a later one than `info`
+                    await js.delete_consumer(current.stream_name, current.name)
 
 
 def check_bucket(bucket: str) -> None:

@@ -223,6 +223,15 @@ def test_a_watch_shows_what_is_stored_and_then_waits(server):
     ]
 
 
+def test_no_command_leaves_a_consumer_behind(server):
+    ours(server, "kv", "add", "left", "--history", "5")
+    ours(server, "kv", "put", "left", "a", "1")
+    for words in (("history", "left", "a"), ("ls", "left"), ("compact", "left", "-f")):
+        assert ours(server, "kv", *words)[0] == 0
+    watched(server, "left", lines=1)
+    assert "Abandoned" not in ours(server, "kv", "status", "left")[1]
+
+
 def test_nobody_listening_is_said_at_once():
     done = subprocess.run(
         [*OURS, "-s", "nats://127.0.0.1:1", "kv", "ls"],
