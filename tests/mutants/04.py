@@ -13,7 +13,9 @@ HINTS = {
     "ex_04a__oldest_entry_left": "04a.later",
     "ex_04a__first_entry_after": "04a.later",
     "ex_04a__nothing_seen_is_nothing": "04a.trimmed",
-    "ex_04a__history_is_five": "04a.trimmed",
+    "ex_04a__only_a_purge_is_unknowable": "04a.trimmed",
+    "ex_04a__history_is_five": "04a.depth",
+    "ex_04a__history_is_sixty_four": "04a.depth",
     "ex_04a__a_purge_is_a_delete": "04a.purge",
     "ex_04a__full_means_unknowable": "04a.timid",
     "ex_04a__before_the_first_is_unknowable": "04a.room",
@@ -27,6 +29,7 @@ HINTS = {
     "ex_04b__n_for_each_key_in_all": "04b.overall",
     "ex_04b__oldest_of_each_key": "04b.oldest",
     "ex_04b__tombstones_do_not_count": "04b.tombstones",
+    "ex_04b__fewer_newer_puts": "04b.tombstones",
     "ex_04b__tombstones_go": "04b.tombstones",
     "ex_04b__tombstones_stay": "04b.tombstones",
     "ex_04b__n_beside_the_newest": "04b.one_more",
@@ -130,6 +133,14 @@ async def ex_04a__history_is_five__as_of(kv, key, t):
     return await _with_depth(kv, key, t, 5)
 
 
+async def ex_04a__history_is_sixty_four__as_of(kv, key, t):
+    return await _with_depth(kv, key, t, 64)
+
+
+async def ex_04a__only_a_purge_is_unknowable__as_of(kv, key, t):
+    return await _with_depth(kv, key, t, 65)
+
+
 async def ex_04a__history_is_three__as_of(kv, key, t):
     return await _with_depth(kv, key, t, 3)
 
@@ -212,6 +223,11 @@ def ex_04b__oldest_of_each_key__trim(log, n):
 def ex_04b__tombstones_do_not_count__trim(log, n):
     left = _newest(_puts(log), n)
     return [entry for entry in log if entry in left or entry.operation != "put"]
+
+
+def ex_04b__fewer_newer_puts__trim(log, n):
+    newest = {key: [e.revision for e in _puts(log) if e.key == key] for key in {e.key for e in log}}
+    return [e for e in log if sum(number > e.revision for number in newest[e.key]) < n]
 
 
 def ex_04b__tombstones_go__trim(log, n):

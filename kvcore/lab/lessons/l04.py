@@ -13,7 +13,7 @@ Left out: expiry and compaction in 04a. They take messages without leaving a tra
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from random import Random
 from typing import Any, TypeAlias
@@ -32,6 +32,7 @@ __all__ = ["check_04a", "check_04b", "check_04c"]
 
 UNKNOWABLE = "unknowable"
 DEPTHS = (4, 3, 5)
+GUESSES = (5, 3, 4, 64, 10)  # histories that somebody may write down instead of asking
 KEYS = ("limit", "flag", "mode", "mode.eu", "note", "theme", "never")  # asked about in this order
 Told: TypeAlias = bytes | str | None
 
@@ -102,6 +103,7 @@ async def _live(cluster: Cluster, rng: Random, depth: int) -> tuple[KeyValue, li
     moments: dict[str, list[datetime]] = {key: [] for key in KEYS}
     for number, (kind, key) in enumerate(script, start=1):
         moments[key].append(await _later(cluster, rng))
+        await _later(cluster, rng)
         value = b"" if kind == "empty" else f"{key[:2]}{number}".encode()
         if kind in ("put", "empty"):
             await kv.put(key, value)
@@ -182,7 +184,8 @@ def check_04a(as_of: Any, seeds: Iterable[int]) -> Verdict:
     for seed in seeds:
         verdict = in_world(_judge, as_of, seed=seed)
         if isinstance(verdict, Verdict):
-            return verdict
+            sees = verdict.hint == "trimmed" and _sees_a_limit(as_of, seed)
+            return replace(verdict, hint="depth") if sees else verdict
         count += verdict
     return passed(f"{count} questions about 7 keys, answered as the messages that are left allow")
 
@@ -201,6 +204,22 @@ async def _judge(cluster: Cluster, as_of: Any, seed: int) -> Verdict | int:
             if not _same(got, allowed):
                 return _verdict(got, allowed, past, moment, seed)
     return sum(len(past.moments) for past in pasts)
+
+
+def _sees_a_limit(as_of: Any, seed: int) -> bool:
+    """Whether some other depth makes the answer "unknowable": then the depth is a guess."""
+    return any(in_world(_is_unsure, as_of, depth, seed=seed) for depth in GUESSES)
+
+
+async def _is_unsure(cluster: Cluster, as_of: Any, depth: int, _seed: int) -> bool:
+    """What is said of the time before the first put, when the limit has removed that put."""
+    js = (await cluster.connect()).jetstream()
+    kv = await js.create_key_value(bucket="limits", history=depth)
+    begin = cluster.now()
+    await asyncio.sleep(60)
+    for number in range(depth + 1):
+        await kv.put("limit", b"%d" % number)
+    return bool(await answer(as_of, kv, "limit", begin) == UNKNOWABLE)
 
 
 def _same(got: object, allowed: tuple[Told, ...]) -> bool:

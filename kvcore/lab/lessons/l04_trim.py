@@ -14,7 +14,6 @@ from functools import lru_cache
 from random import Random
 from typing import Any
 
-from nats.js.errors import KeyNotFoundError
 from nats.js.kv import KeyValue
 
 from kvcore.lab.cluster import Cluster
@@ -169,6 +168,7 @@ def _wrong(n: int, log: Sequence[Entry]) -> list[tuple[str, list[int]]]:
     ideas += [("tombstones", _counted(n, puts, lambda each: each.key))]
     past = sorted(_counted(n, puts, lambda each: each.key) + _tombs(log))
     ideas += [("tombstones", past)]
+    ideas += [("tombstones", [each.revision for each in log if _puts_above(each, log) < n])]
     ideas += [("one_more", _counted(n + step, log, lambda each: each.key)) for step in (1, -1)]
     ideas += [("prefix", _counted(n, log, lambda each: each.key.split(".")[0]))]
     ideas += [("values", _counted(n, _distinct(log), lambda each: each.key))]
@@ -180,6 +180,12 @@ def _wrong(n: int, log: Sequence[Entry]) -> list[tuple[str, list[int]]]:
 
 def _tombs(log: Sequence[Entry]) -> list[int]:
     return [each.revision for each in log if each.operation != "put"]
+
+
+def _puts_above(entry: Entry, log: Sequence[Entry]) -> int:
+    """How many newer puts the entry's key has."""
+    newer = [each for each in log if each.key == entry.key and each.revision > entry.revision]
+    return sum(each.operation == "put" for each in newer)
 
 
 def _counted(n: int, log: Sequence[Entry], group: Any) -> list[int]:
@@ -202,32 +208,32 @@ def _distinct(log: Sequence[Entry]) -> list[Entry]:
 # -- the depth -----------------------------------------------------------------------------
 
 
-async def _is_deep_enough(cluster: Cluster, depth: int, _seed: int) -> bool:
-    """Whether a value outlives the next three changes of its key."""
+CHANGES = ("put 3.20", "put 32.0", "delete", "put 0")
+
+
+async def _left(cluster: Cluster, depth: int, _seed: int) -> list[int]:
+    """The revisions of a value and of the next three changes of its key that can be read."""
     js = (await cluster.connect()).jetstream()
     kv = await js.create_key_value(bucket="prices", history=depth)
-    wanted = await kv.put("tea", b"3.20")
-    await kv.put("tea", b"32.0")
-    await kv.delete("tea")
-    await kv.put("tea", b"0")
-    try:
-        await kv.get("tea", revision=wanted)
-    except KeyNotFoundError:
-        return False
-    return True
+    for change in CHANGES:
+        kind, _, value = change.partition(" ")
+        await _do(kv, kind, "tea", value)
+    log = await bucket_log(js, "prices")
+    return [each.revision for each in log if each.state == "committed"]
 
 
 def _judge_depth(depth: Any, seed: int) -> Verdict | None:
     required = "the smallest history with which a value outlives three changes"
     if type(depth) is not int or not 1 <= depth <= DEEPEST:
         return not_yet(f"depth: {shown(depth)}", required, hint="number")
-    if not in_world(_is_deep_enough, depth, seed=seed):
-        return not_yet(f"history={depth}: the value was gone", required, seed=seed, hint="itself")
-    if depth > 1 and in_world(_is_deep_enough, depth - 1, seed=seed):
-        return not_yet(
-            f"history={depth} keeps it, and history={depth - 1} keeps it too",
-            required,
-            seed=seed,
-            hint="price",
-        )
-    return None
+    left = in_world(_left, depth, seed=seed)
+    if 1 not in left:
+        said, hint = f"history={depth}: the value was gone", "itself"
+    elif depth > 1 and 1 in in_world(_left, depth - 1, seed=seed):
+        said, hint = f"history={depth} keeps it, and history={depth - 1} keeps it too", "price"
+    else:
+        return None
+    trace = [f"a value and three changes of its key, in a bucket with history={depth}:"]
+    for number, change in enumerate(CHANGES, start=1):
+        trace.append(f"  #{number} {change:<10}{'' if number in left else 'removed'}".rstrip())
+    return not_yet(said, required, seed=seed, hint=hint, trace=trace)

@@ -90,8 +90,8 @@ def _cases(rng: Random, depth: int) -> list[Case]:
         "tombstone from an empty put?",
         "empty": "An empty value was put, and is a value. What else would make an entry a "
         "tombstone?",
-        "neighbour": "The number before a tombstone may belong to another key, or to another "
-        "tombstone. How do you find this key's own messages?",
+        "neighbour": "kv.get looks at the key's last message, a tombstone, and the number before "
+        "it may belong to another key. Which call gives all of this key's own messages?",
         "marker": "kv.history calls it PURGE, but nobody purged. Fetch the message itself with "
         "js.get_msg and print its headers.",
         "purge": "On the way back you meet a purge tombstone. What did it leave of what was "
@@ -106,7 +106,8 @@ def _cases(rng: Random, depth: int) -> list[Case]:
     },
     compare="One walks back through kv.history and looks at a header once; the other reads the "
     "stream's messages by number and never asks the key-value API. The first is what a client "
-    "library would do; the second would work in a language that has none.",
+    "library would do; the second would work in a language that has none. If somebody else might "
+    "write meanwhile, both would need update with the tombstone's revision, as in lesson 03.",
 )
 def check_04c(undelete: Any, seeds: Iterable[int]) -> Verdict:
     """Each case, in a fresh bucket for each seed."""
