@@ -32,6 +32,8 @@ _HOME = {
     "bars": "kvcore.viz.barchart",
     "bytes_view": "kvcore.viz.bytesview",
     "step_lines": "kvcore.viz.steplines",
+    "View": "kvcore.viz.watchviews",
+    "watch_views": "kvcore.viz.watchviews",
     "server_cards": "kvcore.lab.pictures",
     "bucket_log": "kvcore.lab.pictures",
     "record": "kvcore.lab.exchanges",

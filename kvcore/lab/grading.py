@@ -241,8 +241,8 @@ def _definitions(text: str, names: tuple[str, ...]) -> list[ast.stmt]:
     found: list[ast.stmt] = []
     for node in tree.body if tree else []:
         match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                found += [node] if name in names else []
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                found += [node] if node.name in names else []
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
                 found += [node] if name in names else []
             case _:

@@ -29,6 +29,8 @@ _HOME = {
     "show": "kvcore.viz.figure",
     "space_time": "kvcore.viz.spacetime",
     "step_lines": "kvcore.viz.steplines",
+    "View": "kvcore.viz.watchviews",
+    "watch_views": "kvcore.viz.watchviews",
     "three_lanes": "kvcore.viz.lanes",
 }
 

@@ -16,6 +16,7 @@ SHOWN = {
     2: ["$KV.", "KV_", "sequence", "discard"],
     3: ["last writer wins", "Nats-Expected-Last-Subject-Sequence", "4 of 6", "A B A B"],
     4: ["Only the latest value of each key", "history 5", "revision 7: b'15'", "Nats-Rollup"],
+    5: ["Small pieces of configuration", "consumers", "messages to the server"],
 }
 
 

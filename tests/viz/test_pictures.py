@@ -11,6 +11,7 @@ from kvcore.viz import (
     Lane,
     Node,
     Operation,
+    View,
     bars,
     bytes_view,
     log_strip,
@@ -19,6 +20,7 @@ from kvcore.viz import (
     space_time,
     step_lines,
     three_lanes,
+    watch_views,
 )
 from kvcore.viz.figure import Picture
 
@@ -50,6 +52,8 @@ def all_pictures() -> dict[str, Picture]:
         "bytes": bytes_view(b"hello\n", title="value <&>"),
         "no bytes": bytes_view(b""),
         "many bytes": bytes_view(bytes(range(256))),
+        "views": watch_views(LOG, [View("all", ">", [2, None, 3])], title="heard"),
+        "no views": watch_views([], [], title="nobody"),
         "steps": step_lines(SIZES, title="size", x="minutes", y="bytes", events={2: "compact"}),
         "flat steps": step_lines({"none": [(0, 0)]}, title="size", x="minutes", y="bytes"),
     }
@@ -250,3 +254,28 @@ def test_bars_say_their_names_and_numbers():
     assert picture.table.rows == (("expected", "1,400"), ("with put", "0"))
     assert {"expected", "with put", "1,400", "0"} <= set(texts(picture))
     assert "dashed" in picture.svg
+
+
+def test_watch_views_tell_first_live_again_skipped_before_and_other_keys_apart():
+    log = [Entry(at, key, f"{at}") for at, key in enumerate("aababaa", start=1)]
+    picture = watch_views(log, [View("one", "a", [2, None, 4, 4, 7])], title="one watcher")
+    states = [row[-1] for row in picture.table.rows]
+    assert states == ["before", "first", "other key", "again", "other key", "skipped", "live"]
+    assert picture.alt.endswith("one heard 2, None, 4, 4, 7 and skipped 1.")
+
+
+def test_a_watcher_that_wants_only_new_values_has_no_mark_and_an_empty_bucket_s_comes_first():
+    only_new, empty = View("new", ">", [2, 3]), View("empty", ">", [None, 1])
+    assert only_new.initial is None
+    assert [only_new.state(each) for each in LOG[:2]] == ["before", "live"]
+    assert empty.initial == 0
+    assert empty.state(LOG[0]) == "live"
+
+
+def test_many_revisions_are_drawn_narrow_and_still_inside_the_picture():
+    log = [Entry(at, "key.with.a.long.name", f"{at}") for at in range(1, 21)]
+    root = ET.fromstring(watch_views(log, [View("all", ">", [None])], title="many").svg)
+    boxes = [each for each in root.iter(f"{SVG}rect") if each.get("x")]
+    right = [float(each.get("x")) + float(each.get("width")) for each in boxes]
+    assert len(boxes) == 2 * len(log)
+    assert max(right) <= 720
