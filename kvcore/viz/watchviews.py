@@ -20,7 +20,7 @@ from kvcore.viz.logstrip import Entry
 from kvcore.viz.svg import SMALL_CHARACTER, WIDTH, Canvas, fit
 
 _LEFT, _NAMES, _TOP, _HEAD, _ROW = 16, 112, 38, 58, 40
-_WIDEST, _GAP, _WORDS = 84, 12, 62  # narrower columns than _WORDS have signs alone
+_WIDEST, _GAP, _WORDS = 84, 10, 62  # narrower columns than _WORDS have signs alone
 _SIGNS = {
     "first": ("●", "client"),
     "live": ("▶", "client"),
@@ -124,7 +124,7 @@ def _draw_row(c: Canvas, y: float, pitch: float, log: Sequence[Entry], view: Vie
         words = f"{sign} {state}" if pitch >= _WORDS and state != "other key" else sign
         c.text(x + 5, y + 18, words, f"small bold {ink}" if ink != "follower" else "small follower")
         if view.initial is not None and entry.revision <= view.initial:
-            bar = _x(at + 1, pitch) - (7 if pitch >= _WORDS else 3)
+            bar = _x(at + 1, pitch) - (5 if pitch >= _WORDS else 3)
     if bar is not None:
         c.line(bar, y + 2, bar, y + 27, "ink-edge", stroke_width="4")
 
