@@ -192,6 +192,11 @@ class VirtualLoop(asyncio.base_events.BaseEventLoop):
             self._clients_own.add(task)
         return task
 
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """An interrupt is told where it is caught, not again when its task is collected."""
+        if not isinstance(context.get("exception"), KeyboardInterrupt):
+            super().call_exception_handler(context)
+
     def unfinished(self) -> list[asyncio.Task[Any]]:
         """The tasks that are not done, oldest first."""
         return [task for _, task in sorted(self._born.items()) if not task.done()]

@@ -1,7 +1,9 @@
 """An event loop in virtual time: waiting is free, order is kept, real things are refused."""
 
 import asyncio
+import gc
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -193,6 +195,24 @@ def test_a_world_runs_from_inside_another_loop():
         loop.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(("error", "times"), [(KeyboardInterrupt, 0), (ValueError, 1)])
+def test_an_interrupt_of_a_task_is_not_told_again_when_the_task_is_collected(
+    loop, caplog, error, times
+):
+    async def raises():
+        raise error
+
+    async def main():
+        asyncio.get_running_loop().create_task(raises())
+        await asyncio.sleep(1)
+
+    with suppress(KeyboardInterrupt):
+        drive.run(loop, main())
+    drive.drain(loop)
+    gc.collect()
+    assert caplog.text.count("never retrieved") == times
 
 
 def test_draining_cancels_every_task_and_leaves_none():
