@@ -16,6 +16,8 @@ HINTS = {
     "ex_03a__for_ever": "03a.spin",
     "ex_03a__forgets_the_refused": "03a.skipped",
     "ex_03a__gives_up_in_silence": "03a.skipped",
+    "ex_03a__raises_the_forgotten": "03a.other error",
+    "ex_03a__raises_its_own": "03a.other error",
     "ex_03a__writes_to_be_sure": "03a.twice",
     "ex_03a__update_without_last": "03a.revision",
     "ex_03a__one_python": "03a.lock",
@@ -31,7 +33,9 @@ HINTS = {
     "ex_03b__only_once": "03b.stuck",
     "ex_03b__keeps_it": "03b.kept",
     "ex_03b__never_yours": "03b.honest",
-    "ex_03b__lets_the_refusal_out": "03b.error",
+    "ex_03b__lets_the_refusal_out": "03b.refused",
+    "ex_03b__looks_then_creates": "03b.refused",
+    "ex_03b__forgot_to_encode": "03b.error",
     "ex_03c__failed": "03c.M12",
     "ex_03c__never_sure": "03c.lazy",
     "ex_03c__newest_or_nothing": "03c.newest",
@@ -144,6 +148,28 @@ async def ex_03a__gives_up_in_silence__increment(kv, key):
             continue
         return number + 1
     return None
+
+
+async def ex_03a__raises_the_forgotten__increment(kv, key):
+    refusals = []
+    for _ in range(30):
+        number, revision = await _read(kv, key)
+        try:
+            await kv.update(key, b"%d" % (number + 1), last=revision)
+        except KeyWrongLastSequenceError as error:
+            refusals.append(error)
+        else:
+            return number + 1
+    raise error  # noqa: F821 - Python forgets the name at the end of its except
+
+
+async def ex_03a__raises_its_own__increment(kv, key):
+    for _ in range(30):
+        number, revision = await _read(kv, key)
+        with contextlib.suppress(KeyWrongLastSequenceError):
+            await kv.update(key, b"%d" % (number + 1), last=revision)
+            return number + 1
+    raise RuntimeError("gave up")
 
 
 async def ex_03a__writes_to_be_sure__increment(kv, key):
@@ -268,6 +294,18 @@ async def ex_03b__lets_the_refusal_out__release(kv, lock, token):
         return await kv.delete(lock, last=token)
     except KeyWrongLastSequenceError:
         return False
+
+
+async def ex_03b__looks_then_creates__acquire(kv, lock, owner):
+    try:
+        await kv.get(lock)
+    except KeyNotFoundError:
+        return await kv.create(lock, owner.encode())
+    return None
+
+
+async def ex_03b__forgot_to_encode__acquire(kv, lock, owner):
+    return await kv.create(lock, owner)
 
 
 async def ex_03c__failed__outcome_of(kv, key, my_value, revision):

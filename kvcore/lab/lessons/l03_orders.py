@@ -59,7 +59,7 @@ class Run:
     def short(self) -> str:
         """The requests on one line."""
         calls = [told(each) for each in self.exchanges]
-        return ", ".join(f"{call.client} {call.short}" for call in calls)
+        return ", ".join(f"{call.client} {call.short}" for call in calls) or "no request"
 
     def trace(self) -> list[str]:
         """The order step by step."""
