@@ -20,6 +20,7 @@ each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda p: p.stem)
 @each_lesson
 def test_each_reference_passes_on_fifty_seeds(lesson, tmp_path, monkeypatch):
     monkeypatch.setenv("KVCOURSE_PROGRESS", "off")
+    monkeypatch.setenv("KVCOURSE_PATIENCE", PATIENCE)
     grades = grading.grade_references(lesson.name[:2])
     assert grades
     assert [str(grade) for grade in grades if not grade.ok] == []
