@@ -84,10 +84,12 @@ SNAPSHOT_ACK_NS: Nanos = 5 * SECOND_NS  # how long a backup waits for its client
 SNAPSHOT_INTEREST_NS: Nanos = 2 * SECOND_NS  # how long for its client to appear
 RESTORE_STALL_NS: Nanos = 5 * SECOND_NS  # how long a restore waits for its next chunk
 RESTORE_PENDING_BYTES = 8 * MIB  # of chunks that a client sends without waiting for answers
+RESTORE_PENDING_COUNT = 8192  # of these chunks, which may be tiny
 BACKUPS_COUNT = 16  # backups, and restores, at a time
 BACKUP_FRAME_COUNT = 256  # records in one frame of an archive: about 1 ms of work
 BACKUP_FRAME_BYTES = 64 * KIB  # when a frame is full, whatever it counts
-BACKUP_FRAME_MAX_BYTES = 4 * MIB  # no frame is larger: one record, and room
+BACKUP_FRAME_MAX_BYTES = 4 * MIB  # no frame is larger: a record that is comes in parts
+BACKUP_RECORD_MAX_BYTES = PENDING_OUTPUT_BYTES + MIB  # the largest payload, and room
 BACKUP_FRAMES_PER_TURN = 4
 RESTORE_SLICE_COUNT = 1024  # messages whose index is rebuilt at a time
 

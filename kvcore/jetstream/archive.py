@@ -13,6 +13,8 @@ file is a sound S2 stream that holds, to a stranger, nothing.
     frame     9a | length u24, little-endian | body | crc32 of the bodies so far, u32
     body      "H" | version u16 | JSON                                    the first
               "P" | (key length u16, value length u32, key, value) ...
+              "+" | a part of a "P" body too large for one frame, which the next goes on with
+              "." | its last part
               "Z" | number of records u64                                 the last
 
 All other integers are big-endian. A key is the store's (`storage/keys.py`) without the
@@ -85,8 +87,9 @@ def written(stream: str, gid: int, view: Reader, consumers: Collection[str]) -> 
     total = 0
     for count, body in _bodies(_records(gid, view, consumers)):
         total += count
-        check = crc32(body, check)
-        yield _framed(body, check)
+        for part in _parts(body):
+            check = crc32(part, check)
+            yield _framed(part, check)
     body = b"Z" + _U64.pack(total)
     yield _framed(body, crc32(body, check))
 
@@ -120,11 +123,22 @@ def _bodies(records: Iterable[Pair]) -> Iterator[tuple[int, bytes]]:
         yield count, b"".join(parts)
 
 
+def _parts(body: bytes) -> Iterator[bytes]:
+    size = limits.BACKUP_FRAME_MAX_BYTES - 1 - _U32.size
+    if len(body) <= size:
+        yield body
+        return
+    for start in range(0, len(body), size):
+        mark = b"." if start + size >= len(body) else b"+"
+        yield mark + body[start : start + size]
+
+
 class ArchiveReader:
     """Takes an archive in pieces of any size and gives out its frames."""
 
     def __init__(self) -> None:
         self._data = bytearray()
+        self._parts = bytearray()  # of a body that is on its way
         self._check = 0
         self._count = 0
         self._known = False  # the identifier was there
@@ -184,6 +198,10 @@ class ArchiveReader:
                 raise ArchiveError("the backup does not begin with its head")
             self._has_head = True
             return _head(body)
+        if kind in b"+.":
+            return self._joined(kind, body)
+        if self._parts:
+            raise ArchiveError("the backup is damaged: a part of a record is missing")
         if kind == b"P":
             pairs = tuple(_pairs(body))
             self._count += len(pairs)
@@ -192,6 +210,18 @@ class ArchiveReader:
             raise ArchiveError("the backup is damaged: its end does not count its records")
         self.is_complete = True
         return End()
+
+    def _joined(self, mark: bytes, body: bytes) -> Frame:
+        self._parts += body[1:]
+        if len(self._parts) > limits.BACKUP_RECORD_MAX_BYTES:
+            raise ArchiveError("the backup is damaged: a record has an impossible length")
+        if mark == b"+":
+            return Pairs(())
+        whole = bytes(self._parts)
+        self._parts.clear()
+        if whole[:1] != b"P":
+            raise ArchiveError("the backup is damaged: its parts are no record")
+        return self._understood(whole)
 
 
 def _head(body: bytes) -> Head:
@@ -210,8 +240,11 @@ def _head(body: bytes) -> Head:
 
 
 def _pairs(body: bytes) -> Iterator[Pair]:
-    at = 1
+    at, left = 1, limits.BACKUP_FRAME_COUNT
     while at < len(body):
+        left -= 1
+        if left < 0:  # or one frame might hold a turn for seconds
+            raise ArchiveError("the backup is damaged: a frame has too many records")
         if at + _PAIR.size > len(body):
             raise ArchiveError("the backup is damaged: a record is cut short")
         key_length, value_length = _PAIR.unpack_from(body, at)

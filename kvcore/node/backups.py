@@ -159,18 +159,23 @@ class Backups:
             sending.room -= 1
             sending.wait_until = self._clock.now + limits.SNAPSHOT_ACK_NS
             reply = f"{sending.acks}.{size}.{sending.sent}"
-            self._broker.publish(sending.asked.to, reply, None, bytes(chunk[:size]))
+            self._publish(sending, reply, None, bytes(chunk[:size]))
             del chunk[:size]
         return left
 
     def _send_last(self, sending: _Sending) -> None:
         size, chunk = sending.asked.chunk_bytes, sending.chunk
         for start in range(0, len(chunk), size):
-            self._broker.publish(sending.asked.to, "", None, bytes(chunk[start : start + size]))
+            self._publish(sending, "", None, bytes(chunk[start : start + size]))
         self._finish(sending, "204", "")
 
+    def _publish(self, sending: _Sending, reply: str, header: bytes | None, payload: bytes) -> None:
+        """To clients alone: a backup must not end up in a stream that came meanwhile."""
+        to = sending.asked.to
+        self._broker.deliver(to, to, reply, header, payload)
+
     def _finish(self, sending: _Sending, status: str, why: str) -> None:
-        self._broker.publish(sending.asked.to, "", headers.encode((), status, why), b"")
+        self._publish(sending, "", headers.encode((), status, why), b"")
         assert sending.subscription is not None
         self._broker.unsubscribe(sending.subscription)
         self._sendings.remove(sending)
