@@ -218,6 +218,10 @@ class Broker:
         """Whether anyone wants this subject, a client or a stream."""
         return self._router.has_interest(subject)
 
+    def is_served(self, subject: str) -> bool:
+        """Whether the server itself listens there: a stream, the API."""
+        return self._router.is_served(subject)
+
     @property
     def stats(self) -> Stats:
         """The server's counters, live and past connections together."""

@@ -66,6 +66,8 @@ class Host:
         self.stream = stream
         self.consumers = Consumers(stream)
         self.is_leading = False
+        self.is_settled = False  # whether the configuration that was decided on is in force
+        self.is_restored = False  # from a backup, whose limits nobody has enforced yet
         self._held_back: list[tuple[str, Outcome]] = []  # who waits for a consumer, by its name
         self.unanswered: list[MetaOutcome] = []  # who asked for the stream before it led
         self._broker = broker
@@ -87,12 +89,15 @@ class Host:
         """Take up the stream's subjects; `on_request` gets its direct reads.
 
         A server that stopped between the meta group's decision and the stream's own finds
-        two configurations; the meta group's is the later one.
+        two configurations; the meta group's is the later one. A backup may even hold any:
+        until the decided one is in force, the stream takes no subjects.
         """
         self.is_leading = True
         self.consumers = Consumers(self.stream, self._clock.now)
-        self.subscribe(api, on_request)
-        if assignment.config != self.stream.config:
+        self.is_settled = assignment.config == self.stream.config and not self.is_restored
+        if self.is_settled:
+            self.subscribe(api, on_request)
+        else:
             self.propose(UpdateConfig(assignment.config.encode(), "", self._clock.now))
         self._touch(self)
 
@@ -233,7 +238,7 @@ class Host:
     def _advise(self, result: StreamResult) -> None:
         """Let those who listen know."""
         match result:
-            case Updated():
+            case Updated() if self.is_settled:
                 self._tell(stream_action(self.name, "modify"))
             case ConsumerCreated(name=name, existed=False):
                 self._tell(consumer_action(self.name, name, "create"))

@@ -20,7 +20,7 @@ Left out: other servers.
 
 from collections.abc import Mapping
 from random import Random
-from typing import TypeAlias, assert_never
+from typing import assert_never
 
 from kvcore.jetstream.advisories import stream_action
 from kvcore.jetstream.answers import Answer, Answers, ProposeMeta, ProposeStream, SendBackup
@@ -47,7 +47,6 @@ from kvcore.jetstream.outcome import (
 from kvcore.jetstream.state import Budget
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
-from kvcore.node import monitor
 from kvcore.node.advising import Advisor
 from kvcore.node.answering import LongAnswers
 from kvcore.node.backups import Backups
@@ -68,9 +67,9 @@ from kvcore.node.io import (
     Synced,
     TimerFired,
 )
-from kvcore.node.questions import Question
+from kvcore.node.observed import MetaGroup, Observed
 from kvcore.node.restores import Restores
-from kvcore.node.sight import Gauge, Report, Sight
+from kvcore.node.sight import Gauge
 from kvcore.node.system import System
 from kvcore.node.turns import Tickets
 from kvcore.node.wakeups import Clock, Wakeups
@@ -79,10 +78,8 @@ from kvcore.storage.base import Storage
 from kvcore.storage.overlay import Overlay
 from kvcore.trace import Sink, Trace, ignore
 
-MetaGroup: TypeAlias = Group[MetaCommand, MetaOutcome]
 
-
-class Node:
+class Node(Observed):
     """One server, as both drivers hold it; see the module's text.
 
     `stores` has an engine for "file" and one for "memory", read here and written by the
@@ -179,49 +176,6 @@ class Node:
         times = (self._wakeups.next(), *(part.deadline() for part in parts))
         return min((at for at in times if at is not None), default=None)
 
-    # -- for those who look inside ---------------------------------------------------------
-
-    def report(self, question: Question, now: Nanos) -> Report:
-        """What the server says of itself; nothing changes. Raises `QuestionError`."""
-        return monitor.report(self._sight(now), question)
-
-    def _sight(self, now: Nanos) -> Sight:
-        return Sight(
-            self.config, self._started, now, self._broker, self._hosts, self._api,
-            self.is_leading, self._gauge.usage,
-        )  # fmt: skip
-
-    @property
-    def streams(self) -> Mapping[str, Stream]:
-        """The streams that this server leads; look, don't touch."""
-        found = {name: self._hosts.stream(name) for name in self._hosts.names()}
-        return {name: stream for name, stream in found.items() if stream is not None}
-
-    @property
-    def is_leading(self) -> bool:
-        """Whether the JetStream API is being served."""
-        return self._meta_group.is_leader
-
-    @property
-    def term(self) -> int:
-        """The meta group's term, which rises with each start."""
-        return self._meta_group.term
-
-    @property
-    def log_end(self) -> int:
-        """Entries in all logs of this server since it was made, trimmed ones included."""
-        return self._meta_group.last_index + sum(h.group.last_index for h in self._hosts)
-
-    @property
-    def committed(self) -> int:
-        """How many of them are committed and applied."""
-        return self._meta_group.applied + sum(h.group.applied for h in self._hosts)
-
-    @property
-    def connections(self) -> int:
-        """How many clients are connected."""
-        return len(self._broker.clients)
-
     # -- a turn ----------------------------------------------------------------------------
 
     def _touch(self, host: Host) -> None:
@@ -264,12 +218,18 @@ class Node:
         if not host.is_leading and host.group.is_leader:
             host.lead(self._meta.streams[host.name], self._api, self._on_request)
             self._tell("stream-leader", stream=host.name, term=host.group.term)
-            self._following.arrange(host)
-            unanswered, host.unanswered = host.unanswered, []
-            for each in unanswered:
-                self._follow_meta(each)
+            if host.is_settled:
+                self._settled(host)
         self._following.moved(host)
         self._touch(host)
+
+    def _settled(self, host: Host) -> None:
+        """The stream serves, and whoever asked for it hears so."""
+        host.is_settled = True
+        self._following.arrange(host)
+        unanswered, host.unanswered = host.unanswered, []
+        for each in unanswered:
+            self._follow_meta(each)
 
     def _on_timer(self, now: Nanos) -> None:
         self._broker.on_timer(now)
@@ -312,9 +272,9 @@ class Node:
     # -- what was decided ------------------------------------------------------------------
 
     def _respond(self, host: Host, outcome: Outcome) -> None:
-        if outcome.kind == "UpdateConfig":
+        if outcome.kind == "UpdateConfig" and host.is_leading:
             host.subscribe(self._api, self._on_request)
-            self._following.arrange(host)
+            self._settled(host)
         if outcome.reply:
             answer = outcome.payload or self._api.respond_stream(
                 host.name, outcome, self._clock.now
@@ -329,7 +289,7 @@ class Node:
         match outcome.result:
             case StreamCreated(assignment) | StreamUpdated(assignment):
                 host = self._hosts.get(assignment.config.name) or self._host(assignment)
-                if not host.is_leading:
+                if not host.is_settled:
                     host.unanswered.append(outcome)
                     return
                 if isinstance(outcome.result, StreamUpdated):
@@ -374,7 +334,8 @@ class Node:
         """Start the group of a stream that the meta group has assigned."""
         engine = FILE if assignment.config.storage == "file" else MEMORY
         records = self._overlays[engine]
-        stream = self._restores.take(assignment.gid) or Stream(
+        restored = self._restores.take(assignment.gid)
+        stream = restored or Stream(
             assignment.gid, assignment.config, assignment.created, records, self._budgets[engine]
         )
         group = Group(
@@ -382,6 +343,7 @@ class Node:
             decode_stream, self.config.server_name,
         )  # fmt: skip
         host = Host(group, stream, self._broker, self._clock, self._touch, self._advisor.tell)
+        host.is_restored = restored is not None
         self._hosts.add(host)
         self._touch(host)
         return host

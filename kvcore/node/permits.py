@@ -14,7 +14,8 @@ published, so there the first case alone will do.
 
 Names of fields are compared without regard to case, and wherever they stand: a request that
 says a thing twice is judged by both. That is done here, before the request reaches the API,
-so that no part of the API need know of permissions.
+so that no part of the API need know of permissions. A backup that comes back has
+configurations in it, which are judged in the same way when they come (`restores.py`).
 
 nats-server judges none of these places; docs/differences.md says so.
 
@@ -45,15 +46,22 @@ def is_permitted(session: Session, op: Pub, is_served: Callable[[str], bool]) ->
         return True
     if op.reply and not _may_speak(rights, op.reply, is_served):
         return session.deny_reply(op.reply)
-    if op.subject.startswith(_API):
-        for subject, is_published in targets(op.payload):
-            if is_published:
-                is_allowed = rights.may_say_all(subject)
-            else:
-                is_allowed = _may_speak(rights, subject, is_served)
-            if not is_allowed:
-                return session.deny_publish(subject)
+    if op.subject.startswith(_API) and (subject := denied(rights, op.payload, is_served)):
+        return session.deny_publish(subject)
     return True
+
+
+def denied(rights: Rights, payload: bytes, is_served: Callable[[str], bool]) -> str:
+    """The first place where a request, or a configuration in a backup, would have the server
+    speak and its client may not; empty if there is none."""
+    for subject, is_published in targets(payload):
+        if is_published:
+            is_allowed = rights.may_say_all(subject)
+        else:
+            is_allowed = _may_speak(rights, subject, is_served)
+        if not is_allowed:
+            return subject
+    return ""
 
 
 def _may_speak(rights: Rights, subject: str, is_served: Callable[[str], bool]) -> bool:

@@ -30,13 +30,16 @@ from kvcore.jetstream.archive_checks import RecordChecks, stored_key
 from kvcore.jetstream.commands import CompleteRestore
 from kvcore.jetstream.errors import ApiError
 from kvcore.jetstream.outcome import StreamAssignment
+from kvcore.jetstream.records import decode_stamped
 from kvcore.jetstream.state import Budget
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
+from kvcore.nats.permissions import Rights
 from kvcore.node.advising import Advisor
 from kvcore.node.backups import new_id
 from kvcore.node.broker import Broker, InternalSubscription, Message
 from kvcore.node.groups import FILE, destroy, install
+from kvcore.node.permits import denied
 from kvcore.node.wakeups import Clock
 from kvcore.storage import keys
 from kvcore.storage.overlay import Overlay
@@ -44,7 +47,7 @@ from kvcore.storage.overlay import Overlay
 
 @dataclass(slots=True)
 class _Restore:
-    """One restore. `queue` has the chunks that came and are not used, with their replies."""
+    """One restore. `queue` has the chunks that came and are not used."""
 
     assignment: StreamAssignment
     records: Overlay
@@ -53,11 +56,12 @@ class _Restore:
     begun_at: Nanos
     heard_at: Nanos
     reader: ArchiveReader = field(default_factory=ArchiveReader)
-    queue: deque[tuple[str, bytes]] = field(default_factory=deque)
+    queue: deque[Message] = field(default_factory=deque)
     queued_bytes: int = 0
     received_bytes: int = 0
     taken_bytes: int = 0  # of records
     reply: str = ""  # of the chunk that is being used
+    rights: Rights | None = None  # of who sent it
     stream: Stream | None = None
     rebuilding: Iterator[None] | None = None
     is_proposed: bool = False
@@ -121,11 +125,14 @@ class Restores:
 
     def _on_chunk(self, restore: _Restore, message: Message) -> None:
         restore.heard_at = self._clock.now
-        restore.queue.append((message.reply, message.payload))
+        restore.queue.append(message)
         restore.queued_bytes += len(message.payload)
         if not message.reply:
             self._fail(restore, errors.restore_failed("each chunk needs a reply subject"))
-        elif restore.queued_bytes > limits.RESTORE_PENDING_BYTES:
+        elif (
+            restore.queued_bytes > limits.RESTORE_PENDING_BYTES
+            or len(restore.queue) > limits.RESTORE_PENDING_COUNT
+        ):
             self._fail(restore, errors.restore_failed("too many chunks at a time"))
 
     def deadline(self) -> Nanos | None:
@@ -173,7 +180,9 @@ class Restores:
         return left
 
     def _next_chunk(self, restore: _Restore) -> None:
-        restore.reply, payload = restore.queue.popleft()
+        chunk = restore.queue.popleft()
+        restore.reply, payload = chunk.reply, chunk.payload
+        restore.rights = chunk.source.rights if chunk.source is not None else None
         restore.queued_bytes -= len(payload)
         restore.received_bytes += len(payload)
         restore.reader.feed(payload)
@@ -199,15 +208,33 @@ class Restores:
                 gid = restore.assignment.gid
                 for key, value in frame.pairs:
                     restore.checks.check(key, value)
+                    self._judge(restore, key, value)
                     restore.taken_bytes += len(value)
                     if key == b"S":
                         value = keys.restored(value)  # noqa: PLW2901
                     restore.records.put(stored_key(gid, key), value)
-                budget = restore.budget
-                if 0 <= budget.limit < budget.used + restore.taken_bytes:
+                if self._is_over(restore.budget):
                     in_file = restore.assignment.config.storage == "file"
                     full = errors.STORAGE_EXCEEDED if in_file else errors.MEMORY_EXCEEDED
                     self._fail(restore, full)
+
+    def _judge(self, restore: _Restore, key: bytes, value: bytes) -> None:
+        """A backup must not have the server speak where the one who sends it may not."""
+        if restore.rights is None or not (key == b"Sc" or key.startswith(b"C")):
+            return
+        config = decode_stamped(value)[1]
+        subject = denied(restore.rights, config, self._broker.is_served)
+        if subject:
+            raise ArchiveError(f"you may not publish to {subject}")
+
+    def _is_over(self, budget: Budget) -> bool:
+        """Whether all that is there and all that is coming is too much for the server."""
+        coming = sum(
+            each.taken_bytes
+            for each in self._by_gid.values()
+            if each.budget is budget and not each.is_proposed  # then the stream is charged
+        )
+        return 0 <= budget.limit < budget.used + coming
 
     def _rebuild(self, restore: _Restore) -> None:
         assert restore.rebuilding is not None
@@ -235,7 +262,7 @@ class Restores:
             self._forget(self._by_gid[gid])
 
     def _fail(self, restore: _Restore, error: ApiError) -> None:
-        reply = restore.reply or (restore.queue[0][0] if restore.queue else "")
+        reply = restore.reply or (restore.queue[0].reply if restore.queue else "")
         if reply:
             self._broker.publish(reply, "", None, self._api.refused("stream_create", error))
         self._forget(restore)

@@ -8,12 +8,21 @@ import pytest
 
 from kvcore import limits
 from kvcore.node.groups import FILE
-from kvcore.node.io import ClientClosed, ClientData, TimerFired
+from kvcore.node.io import ClientClosed, ClientData, Synced, TimerFired
 from kvcore.sim.disk import SimulatedDisk
 from kvcore.storage import keys
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.memory import MemoryStorage
-from tests.support.backups import backup, begin, messages, open_restore, receive, restore, send
+from tests.support.backups import (
+    backup,
+    begin,
+    forged,
+    messages,
+    open_restore,
+    receive,
+    restore,
+    send,
+)
 from tests.support.driven import Driver
 
 TTL = b"NATS/1.0\r\nNats-TTL: 1h\r\n\r\n"
@@ -557,3 +566,93 @@ def test_records_that_contradict_each_other_are_refused_even_with_good_checksums
     said = send(other, subject, data[: 14 + len(head) + 4] + frame)
     assert "is not readable" in said["error"]["description"] or "cut short" in str(said)
     assert len(owned(other)) == 1
+
+
+# By hand, with good checksums.
+
+
+def with_config(records, **changes):
+    """A stream's configuration in a backup, changed."""
+    stamp, encoded = records[b"Sc"][:8], records[b"Sc"][8:]
+    records[b"Sc"] = stamp + json.dumps({**json.loads(encoded), **changes}).encode()
+
+
+def test_a_restored_stream_never_takes_the_subjects_that_only_its_backup_claims():
+    answer, data = backup(filled(), "S")
+    data = forged(data, lambda records: with_config(records, subjects=["other.>"]))
+    server = fresh()
+    server.request("$JS.API.STREAM.CREATE.O", {"name": "O", "subjects": ["other.>"]})
+    subject = open_restore(server, answer)
+    send(server, subject, data)
+    server.publish(subject, b"", "_I.end")
+    while "S" not in server.node.streams or server.tickets:
+        publish_line = b"PUB other.x _I.a 1\r\nv\r\n"
+        server.turn(ClientData(1, publish_line))
+        if server.tickets:
+            server.turn(Synced(server.tickets.pop(0)))
+        if "S" in server.node.streams and server.node._hosts["S"].is_settled:
+            break
+    server.sync()
+    assert server.node.streams["O"].messages > 2
+    assert server.node.streams["S"].messages == 20
+    assert not server.node.streams["S"].count_for("other.x")
+    assert server.node.streams["S"].config.subjects == ("s.>",)
+
+
+def test_the_answer_to_a_restore_shows_the_configuration_that_the_client_wanted():
+    answer, data = backup(filled(), "S")
+    said = restore(fresh(), answer, data, max_msgs=5)
+    assert said["config"]["max_msgs"] == said["state"]["messages"] == 5
+
+
+def test_limits_that_a_backup_itself_breaks_hold_before_the_restore_is_answered():
+    answer, data = backup(filled(), "S")
+    answer["config"]["max_msgs_per_subject"] = 1
+    data = forged(data, lambda records: with_config(records, max_msgs_per_subject=1))
+    server = fresh()
+    assert restore(server, answer, data)["state"]["messages"] == 6
+    assert server.node.streams["S"].count_for("s.1") == 1
+
+
+def test_no_frame_of_a_backup_has_more_records_than_a_turn_can_take(monkeypatch):
+    server = filled()
+    monkeypatch.setattr(limits, "BACKUP_FRAME_COUNT", 1000)
+    for number in range(300):
+        publish(server, f"s.{number}")
+    answer, data = backup(server, "S")
+    monkeypatch.undo()
+    said = restore(fresh(), answer, data)["error"]
+    assert said["description"].endswith("a frame has too many records")
+
+
+@pytest.mark.parametrize("size", [5, 17])
+def test_a_message_larger_than_a_frame_is_backed_up_in_parts(size):
+    server = fresh(max_payload=64 * limits.MIB)
+    server.request("$JS.API.STREAM.CREATE.S", CONFIG)
+    publish(server, "s.a", b"x" * size * limits.MIB)
+    publish(server, "s.b", b"y")
+    answer, data = backup(server, "S")
+    other = fresh()
+    assert "error" not in restore(other, answer, data, size=limits.MIB)
+    assert picture(other) == picture(server)
+
+
+def test_restores_that_are_under_way_share_the_room_that_is_left():
+    server = fresh()
+    server.request("$JS.API.STREAM.CREATE.S", CONFIG)
+    for _ in range(60):
+        publish(server, "s.big", b"x" * 1000)
+    answer, data = backup(server, "S")
+    other = fresh(max_storage=100_000)
+    first, second = open_restore(other, answer), open_restore(other, answer)
+    assert send(other, first, data) is None
+    assert send(other, second, data)["error"]["err_code"] == 10047
+    assert "error" not in send(other, first, b"")
+
+
+def test_tiny_chunks_that_nobody_waits_for_are_bounded_in_number():
+    other = fresh()
+    subject = open_restore(other, backup(filled(), "S")[0])
+    line = f"PUB {subject} _I.c 0\r\n\r\n".encode()
+    other.turn(ClientData(1, line * (limits.RESTORE_PENDING_COUNT + 1)))
+    assert b"too many chunks at a time" in other.heard()

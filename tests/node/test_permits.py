@@ -1,5 +1,7 @@
 """The server speaks for a client only where the client itself may."""
 
+import json
+
 import pytest
 
 from kvcore.limits import MINUTE_NS
@@ -7,13 +9,16 @@ from kvcore.nats.permissions import Permissions, Responses, Rule
 from kvcore.node.config import User
 from kvcore.node.io import ClientConnected, ClientData
 from kvcore.node.permits import targets
+from tests.support.backups import backup, forged, messages
 from tests.support.driven import Driver, bucket
 
 READER = Permissions(
     publish=Rule(("$JS.API.>",)),
     subscribe=Rule(("_I.>", "$KV.b.>", "mine.>"), ("_I.no.>",)),
 )
-MAKER = Permissions(publish=Rule(("$JS.API.>", "out.>")), subscribe=Rule(("_I.>",)))
+MAKER = Permissions(
+    publish=Rule(("$JS.API.>", "$JS.SNAPSHOT.>", "out.>")), subscribe=Rule(("_I.>",))
+)
 ANSWERER = Permissions(Rule(("$JS.API.>",)), Rule(("_I.>",)), Responses(-1, MINUTE_NS))
 USERS = (
     User("root", "r"),
@@ -138,3 +143,43 @@ def test_targets_are_found_wherever_they_stand():
     assert targets(b'{"dest":"x","deliver_subject":5,"republish":"x"}') == []
     assert targets(b"no JSON") == []
     assert targets(b"[" * 100_000) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "subject"),
+    [("consumer", "secret.x"), ("consumer", "$KV.b.k"), ("republish", "secret.>")],
+)
+def test_a_backup_that_comes_back_speaks_only_where_its_sender_may(server, place, subject):
+    open_server = Driver()
+    open_server.sync()
+    open_server.client()
+    open_server.request("$JS.API.STREAM.CREATE.S", {"name": "S", "subjects": ["s.>"]})
+    durable = {"durable_name": "d", "deliver_subject": "_I.d"}
+    body = {"stream_name": "S", "config": durable}
+    open_server.request("$JS.API.CONSUMER.DURABLE.CREATE.S.d", body)
+    answer, data = backup(open_server, "S")
+
+    def change(records):
+        if place == "consumer":
+            records[b"Cd"] = records[b"Cd"].replace(b'"_I.d"', b'"%b"' % subject.encode())
+        else:
+            rest = b'{"republish":{"src":">","dest":"%b"},' % subject.encode()
+            records[b"Sc"] = records[b"Sc"].replace(b"{", rest, 1)
+
+    forgery = forged(data, change)
+    assert subject.encode() in forgery
+    for conn, error in ((MAKE, f"you may not publish to {subject}"), (ROOT, None)):
+        body = {"config": answer["config"]}
+        asked = server.request("$JS.API.STREAM.RESTORE.S", body, conn=conn)
+        chunks = [forgery, b""]
+        said = None
+        while said is None and chunks:
+            server.publish(asked["deliver_subject"], chunks.pop(0), "_I.c", conn=conn)
+            server.wait(0.01)
+            server.sync()
+            (found,) = messages(server.heard(conn))
+            said = json.loads(found[3]) if found[3] else None
+        if error is None:
+            assert "error" not in said
+        else:
+            assert said["error"]["description"].endswith(error)

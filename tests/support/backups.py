@@ -1,8 +1,13 @@
 """Making and restoring backups of a `driven.Driver` with raw requests, as a client would."""
 
 import json
+from collections.abc import Callable
 
+from kvcore.jetstream.archive import ArchiveReader, Head, Pairs, written
+from kvcore.jetstream.archive_checks import stored_key
 from kvcore.node.io import ClientConnected, ClientData
+from kvcore.storage.memory import MemoryStorage
+from kvcore.storage.overlay import Overlay
 
 HELLO = b'CONNECT {"verbose":false,"headers":true,"no_responders":true}\r\n'
 
@@ -90,3 +95,20 @@ def restore(server, answer: dict, data: bytes, size: int = 1000, **changes) -> d
         if refusal is not None:
             return refusal
     return send(server, subject, b"")
+
+
+def forged(data: bytes, change: Callable[[dict[bytes, bytes]], object]) -> bytes:
+    """An archive whose records were changed by hand, with good checksums."""
+    reader, store, records, name = ArchiveReader(), Overlay(MemoryStorage()), {}, ""
+    reader.feed(data)
+    while (frame := reader.next()) is not None:
+        match frame:
+            case Head(stream=name):
+                pass
+            case Pairs(pairs):
+                records |= dict(pairs)
+    change(records)
+    for key, value in records.items():
+        store.put(stored_key(9, key), value)
+    names = [key[1:].decode() for key in records if key[:1] == b"C"]
+    return b"".join(written(name, 9, store, names))
