@@ -88,6 +88,7 @@ class Consumer:
         self._found = array("Q")  # what comes before _pending, while the search goes on
         self._has_begun = False
         at = stream.last_seq if last_seq is None else last_seq
+        self._last_seq = at
         self._stream_seq = at
         self._seen = max(stream.last_seq, at)  # messages up to here were looked at
         self._place: Callable[[Sequence[int]], int] | None = None
@@ -158,7 +159,8 @@ class Consumer:
             self.wants = matcher(config.filters)
             self._end_search()
             self._pending, self._next = array("Q"), 0
-            self._search = self.stream.walk(config.filters, self._stream_seq + 1)
+            at = self._stream_seq
+            self._search = starting.remaining(self.stream, config, at, self._last_seq)
 
     # What its subscriber gets.
 

@@ -59,8 +59,9 @@ def position(
 def remaining(
     stream: StreamState, config: ConsumerConfig, delivered: int, last_seq: int
 ) -> Iterator[Sequence[int]]:
-    """What is left to deliver of a consumer that came to `delivered`, in slices."""
-    if config.deliver_policy not in _LISTS or delivered >= last_seq:
+    """What is left to deliver of a consumer that came to `delivered`, in slices. The filters
+    may be others than at its creation; `last_seq` is the stream's last sequence of then."""
+    if config.deliver_policy != "last_per_subject" or delivered >= last_seq:
         yield from stream.walk(config.filters, delivered + 1)
         return
     for part in _search_newest(stream, config, last_seq):

@@ -54,7 +54,7 @@ class TrackedConsumer(Consumer):
         self._replies: list[str] = []
         self._said: list[Delivery] = []  # answers for the next turn's deliveries
         self._last_ack: Nanos = 0
-        super().__init__(stream, name, config, created, now=now)
+        super().__init__(stream, name, config, created, last_seq=known.last_seq, now=now)
         self._consumer_seq = known.delivered_consumer
         self._prefix = self._reply.removesuffix("1.")
         for seq in known.pending:

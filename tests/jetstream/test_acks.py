@@ -245,6 +245,44 @@ def test_a_durable_of_each_subjects_last_goes_on_after_a_restart(desk):
     assert (seqs([first]), seqs(rest)) == ([3], [4, 5, 6])
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize(
+    ("filters", "later", "left"),
+    [
+        (["a", "b"], "", [2, 4]),  # each subject's last at the creation, never an older one
+        (["b"], "", [4]),
+        (["a", "b"], "ab", [2, 4, 5, 6]),  # and all that came since
+        (["c"], "cc", [5, 6]),
+    ],
+)
+def test_new_filters_of_a_durable_of_each_subjects_last_choose_as_its_creation_did(
+    desk, filters, later, left, is_restarted
+):
+    for key in "aabb":
+        desk.put(key)
+    policy = {"deliver_policy": "last_per_subject"}
+    desk.durable(**policy, filter_subject="$KV.b.a")
+    for key in later:
+        desk.put(key)
+    changed = desk.durable(**policy, filter_subjects=[f"$KV.b.{key}" for key in filters])
+    assert changed["num_pending"] == len(left)
+    if is_restarted:
+        desk.restarted()
+        assert desk.info()["num_pending"] == len(left)
+    assert seqs(desk.pull(body={"batch": 9})) == left
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_new_filters_of_a_durable_of_the_last_go_on_from_where_it_is(desk, is_restarted):
+    for key in "aabb":
+        desk.put(key)
+    desk.durable(deliver_policy="last", filter_subject="$KV.b.a")
+    desk.durable(deliver_policy="last", filter_subject="$KV.b.*")
+    if is_restarted:
+        desk.restarted()
+    assert seqs(desk.pull(body={"batch": 9})) == [2, 3, 4]
+
+
 def test_a_deleted_durable_leaves_nothing_behind(desk):
     before = dict(desk.records.scan(b"", b"\xff"))
     desk.durable(deliver_subject=INBOX)

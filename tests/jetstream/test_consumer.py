@@ -382,6 +382,16 @@ def test_update_with_another_filter_chooses_anew_what_is_pending(desk):
     assert [one[1] for one in seen(desk.poll())] == [1, 2, 3, 4]
 
 
+def test_another_filter_of_a_watch_of_each_subjects_last_chooses_each_subjects_last(desk):
+    filled(desk, "a", "b", "a", "b")
+    policy = {"deliver_policy": "last_per_subject"}
+    desk.watch(**policy, filter_subject="$KV.b.b")
+    desk.put("b")
+    assert desk.watch(**policy, filter_subject="$KV.b.*")["num_pending"] == 2
+    desk.subscribe()
+    assert [one[1] for one in seen(desk.poll())] == [4, 5]
+
+
 def test_only_the_consumers_that_want_a_message_are_looked_at(desk):
     for n in range(50):
         desk.watch(f"c{n}", filter_subject=f"$KV.b.k{n}", deliver_subject=f"_INBOX.{n}")
