@@ -141,9 +141,12 @@ class TrackedConsumer(Consumer):
             self.events.append(advisories.acknowledged(stream, said, took, percent))
 
     def _settle(self, said: Said) -> bool:
-        """Whether the acknowledgement is of something that was delivered."""
+        """Whether the acknowledgement is of something that was delivered, or is gone: a client
+        may hold a message that an earlier consumer of this name delivered."""
         if said.seq > self._ledger.delivered_stream:
-            return False
+            is_gone = said.seq < self.stream.first_seq
+            self._last_ack = self.now if is_gone else self._last_ack
+            return is_gone
         if self.config.ack_policy == "all" and said.consumer_seq > self._consumer_seq:
             return False
         before = self._ledger.floor_stream

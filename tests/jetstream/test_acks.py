@@ -178,6 +178,22 @@ def test_a_reply_subject_may_hold_any_character_but_a_space(desk):
     assert desk.safe == ["_I.no\u00a0break"]
 
 
+@pytest.mark.parametrize(("purged", "safe"), [(True, ["_I.ack"]), (False, [])])
+def test_an_acknowledgement_to_a_new_consumer_of_the_name_is_safe_once_its_message_is_gone(
+    desk, purged, safe
+):
+    desk.put("a")
+    desk.durable()
+    (one,) = desk.pull()
+    desk.ask("CONSUMER.DELETE.KV_b.d")
+    if purged:
+        desk.ask("STREAM.PURGE.KV_b")
+    desk.durable(deliver_policy="by_start_sequence", opt_start_seq=1)
+    desk.say(one, reply="_I.ack")
+    assert desk.safe == safe
+    assert floor(desk)[0] == 0
+
+
 def test_the_floor_crosses_a_gap_of_any_size(desk):
     desk.put("a")
     for _ in range(200):
