@@ -8,6 +8,7 @@ there once is met every time.
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "ack": ("NoRespondersError", "ok"),
     "bind": ("BucketNotFoundError", "ok"),
+    "burst": ("ok",),
     "consumer": (
         "BadRequestError 10026",
         "BadRequestError 10094",

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 # kind -> the call; `kv`, `js`, `nc`, `s`, `bucket`, `stream` and `prefix` are the session's
 TEMPLATES: dict[str, str] = {
     "put": "kv.put({key}, {value})",
+    "burst": "s.burst({key}, {count})",
     "create": "kv.create({key}, {value}, msg_ttl={ttl})",
     "update": "kv.update({key}, {value}, last={last})",
     "delete": "kv.delete({key}, last={last})",
