@@ -2,6 +2,8 @@
 
 Two values are the same when they are equal and of the same type. What differs and is
 covered by a permission is counted as that permission's use; the rest is a `Difference`.
+So is whatever ours let wait in vain, even if nats-server did too: a server that falls
+silent is like any other.
 """
 
 import re
@@ -13,6 +15,7 @@ from tests.differential.permissions import PERMISSIONS, Permission
 from tests.differential.session import Step
 
 ABSENT = "(absent)"
+LATE = "(in vain)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class Difference:
         return f"{self.path or 'result'}: ours {self.ours!r}, nats-server's {self.theirs!r}"
 
 
+def _told(step: Step) -> object:
+    """How a step ended, with the words of what was raised."""
+    return f"{step.outcome} {step.facts.get('text', '')}".rstrip()
+
+
 @dataclass
 class Comparer:
     """Compares, and remembers which permissions were needed."""
@@ -38,7 +46,10 @@ class Comparer:
     _covering: dict[tuple[str, str], list[Permission]] = field(default_factory=dict)
 
     def compare(self, ours: Sequence[Step], theirs: Sequence[Step]) -> list[Difference]:
-        """The differences of the first step that has any."""
+        """The differences of the first step that has any; a wait in vain goes before."""
+        for at, mine in enumerate(ours):
+            if mine.is_late:
+                return [Difference(at, mine.op.kind, LATE, _told(mine), _told(theirs[at]))]
         before: set[str] = set()
         for at, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
             if mine.facts != other.facts:

@@ -29,11 +29,15 @@ def generate(seed: int) -> Script:
         config["limit_marker_ttl"] = 2  # what expires lives as long at least
     if random.random() < 0.3:
         config["ttl"] = 1
+        if "limit_marker_ttl" in config:
+            config["limit_marker_ttl"] = 3600
     options = {"include_history": True} if random.random() < 0.5 else {}
     ops = [
         Op("watch", {"pattern": ">", "options": options}),
         *_writes(random, config),
+        *_edits("subject_delete_marker_ttl", config.get("limit_marker_ttl") == 2),
         Op("expired", {"key": "a"}),
+        *_edits("max_age", "ttl" in config),
         Op("stop"),
         *random.sample(_questions(random), k=5),
     ]
@@ -59,6 +63,11 @@ def _writes(random: Random, config: Mapping[str, object]) -> list[Op]:
         )
     )
     return [*before, last]
+
+
+def _edits(name: str, is_needed: bool) -> list[Op]:
+    """What is there from now on shall be there for as long as the questions take."""
+    return [Op("edit", {"changes": {name: 3600}})] if is_needed else []
 
 
 def _questions(random: Random) -> list[Op]:

@@ -29,6 +29,7 @@ from tests.interop.records import walk
 CALL_S = 20.0
 EXPIRY_S = 8.0  # what expires has two seconds to live, and this long to be gone
 PAUSE_S = 0.002
+IDLE_S = 300.0  # no consumer is abandoned while its script runs
 EMPTY_ANSWERS = 2  # as often must an empty answer come before it is believed
 
 Facts = dict[str, object]
@@ -57,6 +58,11 @@ class Step:
         number = self.facts.get("err_code")
         return str(raised).rpartition(".")[2] + (f" {number}" if number else "")
 
+    @property
+    def is_late(self) -> bool:
+        """Whether something was awaited in vain: an answer, a message, the end of a watch."""
+        return self.outcome in {"NotYetError", "TimeoutError"}
+
 
 async def pause() -> None:
     try:
@@ -77,6 +83,7 @@ class Open:
     pattern: str
     take: Callable[[], list[Any]]
     close: Callable[[], Awaitable[None]]
+    is_begun: Callable[[], bool] = lambda: True  # whether all that was there has come
     start: int = 0
     gone: bool = False
 
@@ -148,6 +155,11 @@ class Session:
                 seq = self.last_seq + 1
             case "publish" if not value.duplicate:
                 seq = value.seq
+            case "burst":
+                for seq in (each for each in value["revisions"] if isinstance(each, int)):
+                    self.last_seq = seq
+                    self.writes.setdefault(args["key"], []).append(seq)
+                return
             case "expired":
                 self.last_seq = max(self.last_seq, value["last_seq"])
                 return
@@ -213,13 +225,26 @@ class Session:
             answer = await self.kv.purge_deletes(olderthan=olderthan)
         return answer
 
+    async def burst(self, key: str, count: int) -> dict[str, list[Any]]:
+        """Puts that don't wait for each other. What is open is closed first: a watch may or
+        may not hear of a value that is overwritten at once."""
+        before = await self.stop()
+        puts = (self.kv.put(key, b"%d" % at) for at in range(count))
+        return {"heard": before, "revisions": await asyncio.gather(*puts, return_exceptions=True)}
+
     async def again(self, ask: Callable[[], Awaitable[Any]]) -> Any:
         for _ in range(EMPTY_ANSWERS - 1):
             try:
                 return await ask()
             except nats.js.errors.NoKeysError:
-                continue
+                await self.forget_watch()
         return await ask()
+
+    async def forget_watch(self) -> None:
+        """Delete the newest consumer: a call that is asked again leaves as many as another."""
+        known = await self.js.consumers_info(self.stream)
+        newest = max(known, key=lambda consumer: consumer.created)
+        await self.js.delete_consumer(self.stream, newest.name)
 
     async def expired(self, key: str) -> dict[str, int]:
         """Wait until the key's last message is gone."""
@@ -246,7 +271,10 @@ class Session:
             updates = [watcher._updates.get_nowait() for _ in range(watcher._updates.qsize())]
             return sorted(updates, key=lambda update: update is None)  # it may overtake values
 
-        self.open = Open(watcher._sub, self.prefix + pattern, take, watcher.stop)
+        def is_begun() -> bool:
+            return bool(watcher._init_done)
+
+        self.open = Open(watcher._sub, self.prefix + pattern, take, watcher.stop, is_begun)
         return before
 
     async def listen(self, pattern: str, policy: str, start: int, headers_only: bool) -> list[Any]:
@@ -267,31 +295,38 @@ class Session:
             deliver_policy=api.DeliverPolicy(policy),
             opt_start_seq=start or None,
             headers_only=headers_only,
+            inactive_threshold=IDLE_S,
         )
         first = max(start, self.last_seq + 1 if policy == "new" else 0)
         sub = await self.js.subscribe(
             self.prefix + pattern, stream=self.stream, cb=hear, ordered_consumer=True, config=config
         )
-        self.open = Open(sub, self.prefix + pattern, take, close, first)
+        self.open = Open(sub, self.prefix + pattern, take, close, start=first)
         return before
 
     async def settle(self) -> None:
-        """Wait until the open watch has heard the last message that is there for it."""
+        """Wait until the open watch has heard the last message that is there for it, and that
+        it has heard all that was there when it began."""
         watch = self.open
         if watch is None or watch.gone:
             return
-        inner = watch.sub._sub
+        inner, awaited = watch.sub._sub, 0
 
         async def heard_all() -> bool:
+            nonlocal awaited
             try:
-                last = await self.js.get_last_msg(self.stream, watch.pattern)
+                awaited = (await self.js.get_last_msg(self.stream, watch.pattern)).seq
             except nats.js.errors.NotFoundError as error:
                 watch.gone = error.err_code == 10059
-                return True
-            behind = last.seq >= watch.start and inner._jsi._sseq < last.seq
-            return not behind and inner._pending_queue.empty()
+                return watch.gone or watch.is_begun()
+            behind = awaited >= watch.start and inner._jsi._sseq < awaited
+            return not behind and inner._pending_queue.empty() and watch.is_begun()
 
-        await self.until(heard_all, f"heard the last of {watch.pattern}")
+        try:
+            await self.until(heard_all, f"heard the last of {watch.pattern}")
+        except NotYetError as error:
+            heard, begun = inner._jsi._sseq, watch.is_begun()
+            raise NotYetError(f"{error}: {heard} of {awaited}, begun: {begun}") from None
         await asyncio.sleep(0)
 
     async def stop(self) -> list[Any]:
