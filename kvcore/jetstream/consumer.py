@@ -40,6 +40,7 @@ from kvcore.jetstream.answers import Delivery
 from kvcore.jetstream.consumer_config import ConsumerConfig
 from kvcore.jetstream.filters import matcher
 from kvcore.jetstream.flow import Flow
+from kvcore.jetstream.records import split
 from kvcore.jetstream.stream import Stream
 from kvcore.jetstream.times import rfc3339
 from kvcore.limits import Nanos
@@ -201,7 +202,7 @@ class Consumer:
         if self._must_beat:
             self._must_beat = False
             out.append(self._heartbeat(self.config.deliver_subject))
-        if self._has_work():
+        if self._has_work() and not self.is_stalled:
             self._deliver(out, budget)
         beat = self.config.idle_heartbeat
         if not out and beat and now >= self._spoke + beat:
@@ -278,37 +279,34 @@ class Consumer:
 
     def _deliver(self, out: list[Delivery], budget: int) -> None:
         """Append up to `budget` messages to `out`; this is the hot path of a watch."""
-        start, flow, message_of = self._next, self._flow, self.stream.message
+        start, flow, consumer_seq = self._next, self._flow, self._consumer_seq
         to, reply_start = self.config.deliver_subject, self._reply
         headers_only = self.config.headers_only
         left = len(self._pending) - start
-        consumer_seq, done = self._consumer_seq, 0
-        room = limits.DELIVERIES_PER_TURN_BYTES
-        for seq in self._pending[start : start + budget]:
-            if room <= 0 or (flow is not None and flow.is_full):
-                break
-            done += 1
-            left -= 1
-            message = message_of(seq)
-            if message is None:  # pragma: no cover - the stream told us of each removal
-                continue
-            consumer_seq += 1
-            header, payload = message.header, message.payload
+        room, last = limits.DELIVERIES_PER_TURN_BYTES, 0
+        for seq, subject, record in self.stream.read(self._pending[start : start + budget]):
+            time, header, payload_at = split(record)
             if headers_only:
-                header, payload = with_size(header, len(payload)), b""
-            reply = f"{reply_start}{seq}.{consumer_seq}.{message.time}.{left}"
-            out.append(Delivery(to, message.subject, reply, header, payload))
+                header, payload = with_size(header, len(record) - payload_at), b""
+            else:
+                payload = record[payload_at:]
+            left, consumer_seq, last = left - 1, consumer_seq + 1, seq
+            reply = f"{reply_start}{seq}.{consumer_seq}.{time}.{left}"
+            out.append(Delivery(to, subject, reply, header, payload))
             room -= len(payload)
             if flow is not None:
-                size = len(message.subject) + len(reply) + len(header or b"") + len(payload)
-                request = flow.sent(size)
+                request = flow.sent(len(subject) + len(reply) + len(header or b"") + len(payload))
                 if request:
                     out.append(Delivery(to, to, request, FLOW_REQUEST, b""))
-        if done:
-            self._stream_seq = self._pending[start + done - 1]
-            self._consumer_seq = consumer_seq
+                if flow.is_full:
+                    break
+            if room <= 0:
+                break
+        if last:
+            self._stream_seq = last
             self._last_active = self.now
-            self._advance(done)
+            self._advance(consumer_seq - self._consumer_seq)
+            self._consumer_seq = consumer_seq
 
     def _advance(self, count: int) -> None:
         self._next += count

@@ -10,7 +10,8 @@ Left out: why messages come and go. Limits, expiry and purges are `retention.py`
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from kvcore.jetstream.index import Index
 from kvcore.jetstream.records import (
@@ -25,6 +26,8 @@ from kvcore.limits import Nanos
 from kvcore.storage import keys
 from kvcore.storage.base import Reader
 from kvcore.storage.overlay import Records
+
+Found: TypeAlias = tuple[int, str, bytes]  # a message's sequence, subject and record
 
 
 class Messages(Index):
@@ -65,14 +68,13 @@ class Messages(Index):
 
     def remove(self, seq: int) -> None:
         """Drop one message, which must be there."""
-        self._discard(seq)
+        self._discard([seq])
         self._drop(seq)
 
     def remove_below(self, filters: Sequence[str], bound: int) -> list[int]:
         """Drop every message that matches and whose sequence is below `bound`."""
         removed = self._drop_below(filters, bound)
-        for seq in removed:
-            self._discard(seq)
+        self._discard(removed)
         return removed
 
     def clear(self, next_seq: int) -> list[int]:
@@ -83,13 +85,15 @@ class Messages(Index):
         self.skip_to(next_seq)
         return removed
 
-    def _discard(self, seq: int) -> None:
-        """Take a message's record out of the store."""
-        key = keys.message(self._gid, seq)
-        record = self._records.get(key)
-        assert record is not None, f"message {seq} is indexed but not stored"
-        self.bytes -= message_bytes(record, in_file=self._in_file)
-        self._records.delete(key)
+    def _discard(self, seqs: Sequence[int]) -> None:
+        """Take messages' records out of the store."""
+        get, in_file = self._records.reader(), self._in_file
+        gone = [keys.message(self._gid, seq) for seq in seqs]
+        for key in gone:
+            record = get(key)
+            assert record is not None, f"{key!r} is indexed but not stored"
+            self.bytes -= message_bytes(record, in_file=in_file)
+        self._records.delete_all(gone)
 
     # -- reads -----------------------------------------------------------------------------
 
@@ -97,6 +101,15 @@ class Messages(Index):
         """The message with this sequence."""
         subject = self._subject_of.get(seq)
         return None if subject is None else decode_message(seq, self._record(seq), subject)
+
+    def read(self, seqs: Iterable[int]) -> Iterator[Found]:
+        """The sequence, subject and record of each, which must be there. A record is read when
+        it is taken; nothing may change meanwhile."""
+        get, key_of, gid = self._records.reader(), keys.message, self._gid
+        for seq in seqs:
+            record = get(key_of(gid, seq))
+            assert record is not None, f"message {seq} is indexed but not stored"
+            yield seq, self._subject_of[seq], record
 
     def time_of(self, seq: int) -> Nanos:
         """When a message that is there was stored."""

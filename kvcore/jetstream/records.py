@@ -42,16 +42,19 @@ def encode_message(subject: bytes, header: bytes, payload: bytes, time: Nanos) -
 
 def decode_message(seq: int, record: bytes, subject: str = "") -> StoredMessage:
     """The message in a record; who knows its subject spares decoding it."""
+    time, header, payload_at = split(record)
+    if not subject:
+        length = int.from_bytes(record[8:10], "big")
+        subject = record[MESSAGE.size : MESSAGE.size + length].decode("utf-8", "surrogateescape")
+    return StoredMessage(seq, subject, header, record[payload_at:], time)
+
+
+def split(record: bytes) -> tuple[Nanos, bytes | None, int]:
+    """A message's time, its header, and where in the record its payload begins."""
     time, subject_length, header_length = MESSAGE.unpack_from(record)
-    header_at = MESSAGE.size + subject_length
-    payload_at = header_at + header_length
-    return StoredMessage(
-        seq,
-        subject or record[MESSAGE.size : header_at].decode("utf-8", "surrogateescape"),
-        record[header_at:payload_at] if header_length else None,
-        record[payload_at:],
-        time,
-    )
+    header_at: int = MESSAGE.size + subject_length
+    payload_at: int = header_at + header_length
+    return time, record[header_at:payload_at] if header_length else None, payload_at
 
 
 def message_time(record: bytes) -> Nanos:

@@ -10,7 +10,7 @@ messages are scanned once and the rest is rebuilt: index, counts, ids, due times
 Left out: the rest of an answer's shape; `bodies.py` makes that.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from kvcore.jetstream.consumer_config import ConsumerConfig
 from kvcore.jetstream.dedup import RecentIds
 from kvcore.jetstream.expiry import Expiry
 from kvcore.jetstream.ledger import Ledger
-from kvcore.jetstream.messages import Messages
+from kvcore.jetstream.messages import Found, Messages
 from kvcore.jetstream.origins import Positions, origins_of
 from kvcore.jetstream.records import (
     StoredMessage,
@@ -225,6 +225,10 @@ class StreamState:
     def message(self, seq: int) -> StoredMessage | None:
         """The message with this sequence."""
         return self._messages.get(seq)
+
+    def read(self, seqs: Iterable[int]) -> Iterator[Found]:
+        """Of many messages the sequence, subject and record (`records.split`)."""
+        return self._messages.read(seqs)
 
     def subject_of(self, seq: int) -> str | None:
         """Its subject, without reading the message; None if it isn't there."""

@@ -11,11 +11,14 @@ Left out: `connect_urls` and the other fields of a cluster's INFO.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 OK = b"+OK\r\n"
 PING = b"PING\r\n"
 PONG = b"PONG\r\n"
+
+Routed: TypeAlias = tuple[str, str, str, bytes | None, bytes]
 
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
 
@@ -57,3 +60,19 @@ def delivery(subject: str, reply: str, header: bytes | None, payload: bytes) -> 
         b"HMSG %b " % name,
         b" %b%d %d\r\n%b%b\r\n" % (answer, size, size + len(payload), header, payload),
     )
+
+
+def deliveries(messages: Iterable[Routed], sid: str, *, with_header: bool) -> list[bytes]:
+    """Many messages to one subscription, in pieces that are to be joined. Each is the subject
+    that led here, which the client doesn't see, then its subject, reply, header and payload."""
+    pieces: list[bytes] = []
+    for _, subject, reply, header, payload in messages:
+        answer = f"{reply} " if reply else ""
+        if header is None or not with_header:
+            line = f"MSG {subject} {sid} {answer}{len(payload)}\r\n"
+            pieces += (line.encode("utf-8", "surrogateescape"), payload, b"\r\n")
+        else:
+            size = len(header)
+            line = f"HMSG {subject} {sid} {answer}{size} {size + len(payload)}\r\n"
+            pieces += (line.encode("utf-8", "surrogateescape"), header, payload, b"\r\n")
+    return pieces

@@ -172,7 +172,7 @@ class Backups:
     def _publish(self, sending: _Sending, reply: str, header: bytes | None, payload: bytes) -> None:
         """To clients alone: a backup must not end up in a stream that came meanwhile."""
         to = sending.asked.to
-        self._broker.deliver(to, to, reply, header, payload)
+        self._broker.deliver([(to, to, reply, header, payload)])
 
     def _finish(self, sending: _Sending, status: str, why: str) -> None:
         self._publish(sending, "", headers.encode((), status, why), b"")

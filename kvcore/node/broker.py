@@ -19,8 +19,10 @@ that asked for it (`no_responders`), the reply subject gets a status of 503 at o
 Left out: a bound on subscriptions per client; accounts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
+from itertools import groupby
+from operator import itemgetter
 from random import Random
 from typing import assert_never
 
@@ -29,6 +31,7 @@ from kvcore.nats import replies
 from kvcore.nats.headers import encode
 from kvcore.nats.ops import Connect, Ignored, Op, Ping, Pong, Pub, Sub, Unsub, Violation
 from kvcore.nats.parser import Parser
+from kvcore.nats.replies import Routed
 from kvcore.nats.session import (
     AUTHORIZATION_VIOLATION,
     ProtocolError,
@@ -51,6 +54,8 @@ AUTHENTICATION_TIMEOUT = "Authentication Timeout"
 STALE_CONNECTION = "Stale Connection"
 SLOW_CONSUMER = "Slow Consumer"
 INVALID_PUBLISH_SUBJECT = "Invalid Publish Subject"
+
+_LEADS = itemgetter(0)  # the subject that leads to a message's takers
 
 
 class Broker:
@@ -190,21 +195,15 @@ class Broker:
         """A message from the server itself; returns how many took it."""
         return self._router.route(subject, Message(subject, reply, header, payload))
 
-    def deliver(
-        self,
-        to_subject: str,
-        message_subject: str,
-        reply: str,
-        header: bytes | None,
-        payload: bytes,
-    ) -> int:
-        """As `publish`, to the clients that want `to_subject`; they see `message_subject`.
+    def deliver(self, messages: Iterable[Routed]) -> None:
+        """Messages from the server itself, in order, to clients: each a tuple of the subject
+        that leads to them, the one that they see, the reply, the header and the payload.
 
         The server's own subscribers get none: a stream must not store a message under a
         subject that isn't its own, nor two consumers feed each other's streams for ever.
         """
-        message = Message(message_subject, reply, header, payload)
-        return self._router.route(to_subject, message, clients_only=True)
+        for to, run in groupby(messages, _LEADS):
+            self._router.route_run(to, list(run))
 
     def has_client(self, subject: str) -> bool:
         """Whether a client would take a message on this subject."""

@@ -150,8 +150,7 @@ class Host:
     def dismiss(self) -> None:
         """The stream is deleted: nobody answers any more, and those who wait are told."""
         self.unsubscribe()
-        for each in self.consumers.dismiss():
-            self._broker.deliver(*each)
+        self._broker.deliver(self.consumers.dismiss())
         for name in self.stream.consumers:
             self._tell(consumer_action(self.name, name, "delete"))
         self._tell(stream_action(self.name, "delete"))
@@ -258,10 +257,7 @@ class Host:
     def poll(self) -> None:
         """Deliver what is due, and propose what has expired."""
         now = self._clock.now
-        for to, subject, reply, header, payload in self.consumers.poll(
-            now, self._broker.has_client
-        ):
-            self._broker.deliver(to, subject, reply, header, payload)
+        self._broker.deliver(self.consumers.poll(now, self._broker.has_client))
         for event in self.consumers.events():
             self._tell(event)
         for command in self.consumers.progress():

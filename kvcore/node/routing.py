@@ -15,7 +15,7 @@ the subscription's number differs, and the payload's bytes are shared until the 
 Left out: other servers (a route would be a third kind of subscriber).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import chain
 from random import Random
 from typing import TypeAlias
@@ -23,6 +23,7 @@ from typing import TypeAlias
 from kvcore import limits
 from kvcore.nats import replies
 from kvcore.nats.interest import Interest
+from kvcore.nats.replies import Routed
 from kvcore.nats.session import Session, State, Subscription
 
 
@@ -128,6 +129,35 @@ class Router:
                     break
         return count
 
+    def route_run(self, to: str, run: Sequence[Routed]) -> None:
+        """Gives many messages, each a tuple that begins with `to`, to the clients that want it.
+
+        A watch has one plain subscription, so who hears it is judged once, not per message.
+        """
+        sub = self._only_client(to)
+        if sub is None:
+            for _, subject, reply, header, payload in run:
+                message = Message(subject, reply, header, payload)
+                self.route(to, message, clients_only=True)
+            return
+        session = sub.session
+        pieces = replies.deliveries(run, sub.sid, with_header=session.options.headers)
+        sub.delivered += len(run)
+        session.out_msgs += len(run)
+        session.out_bytes += sum(len(each[4]) + len(each[3] or b"") for each in run)
+        self._write(session, pieces, sum(map(len, pieces)))
+
+    def _only_client(self, to: str) -> Subscription | None:
+        """The one client's subscription for a subject, if it takes all that comes."""
+        match = self.interest.match(to)
+        takers = [sub for sub in match.plain if isinstance(sub, Subscription)]
+        if match.queues or len(takers) != 1:
+            return None
+        sub = takers[0]
+        session = sub.session
+        is_judged = sub.max or sub.filter is not None or session.rights is not None
+        return None if is_judged or session.state is State.CLOSED else sub
+
     def has_client(self, subject: str) -> bool:
         """Whether a client wants this subject; the server's own are never in a queue."""
         match = self.interest.match(subject)
@@ -160,13 +190,14 @@ class Router:
 
     def send(self, sub: Subscription, message: Message) -> None:
         """Writes the message to one subscription, uncounted."""
-        session = sub.session
-        head, tail = message.frame(with_header=session.options.headers)
-        out = session.out
-        if not out:
+        head, tail = message.frame(with_header=sub.session.options.headers)
+        self._write(sub.session, (head, sub.wire_sid, tail), len(head) + len(tail))
+
+    def _write(self, session: Session, pieces: Sequence[bytes], size: int) -> None:
+        if not session.out:
             session.dirty.append(session)
-        out += (head, sub.wire_sid, tail)
-        session.pending_bytes += len(head) + len(tail)
+        session.out += pieces
+        session.pending_bytes += size
         if session.pending_bytes > limits.PENDING_OUTPUT_BYTES:
             self._on_slow(session)
 

@@ -13,7 +13,7 @@ that the machine has applied.
 Left out: undoing a part of a turn. A turn's writes succeed together or the server stops.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from kvcore.storage.base import Batch, Reader, Storage, View
@@ -40,6 +40,10 @@ class Layer:
         if writes and key in writes:
             return writes[key]
         return None if self._ranges and self._emptied(key) else self._below.get(key)
+
+    def reader(self) -> Callable[[bytes], bytes | None]:
+        """As `get`, for many keys until the next write: what is not there isn't asked."""
+        return self.get if self._writes or self._ranges else self._below.get
 
     def scan(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         """The pairs of `[start, end)`, ascending; don't write to it meanwhile."""
@@ -104,6 +108,14 @@ class Overlay(Layer):
             del self._writes[key]  # it never reached the store: both writes are spared
         else:
             self._writes[key] = None
+
+    def delete_all(self, keys: Sequence[bytes]) -> None:
+        """Delete many keys."""
+        if self._writes:
+            for key in keys:
+                self.delete(key)
+        else:
+            self._writes = dict.fromkeys(keys)
 
     def delete_range(self, start: bytes, end: bytes) -> None:
         """Delete every key of `[start, end)`."""

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kvcore import limits
 from kvcore.node.broker import Message
 from tests.support.conversation import FULL, QUIET, Conversation
 
@@ -311,7 +312,8 @@ def test_a_handler_is_no_client_that_waits_for_deliveries() -> None:
     assert not talk.broker.has_client("a")
     talk.connect(1, FULL + b"SUB a 1\r\n")
     assert talk.broker.has_client("a")
-    assert talk.broker.deliver("a", "seen", "", None, b"") == 1
+    talk.broker.deliver([("a", "seen", "", None, b"")])
+    assert talk.hear(1) == b"MSG seen 1 0\r\n\r\n"
     assert got == []
 
 
@@ -328,9 +330,83 @@ def test_handler_that_ends_another_keeps_it_from_the_message_on_its_way() -> Non
 def test_delivery_shows_the_stored_subject_to_a_subscriber_of_another() -> None:
     talk = Conversation()
     talk.connect(1, FULL + b"SUB inbox.1 7\r\n")
-    assert talk.broker.deliver("inbox.1", "$KV.b.k", "ack", None, b"v") == 1
-    assert talk.hear(1) == b"MSG $KV.b.k 7 ack 1\r\nv\r\n"
-    assert talk.broker.deliver("inbox.2", "$KV.b.k", "", None, b"v") == 0
+    header = b"NATS/1.0\r\nA: b\r\n\r\n"
+    talk.broker.deliver(
+        [
+            ("inbox.1", "$KV.b.k", "ack", None, b"v"),
+            ("inbox.2", "$KV.b.k", "", None, b"v"),
+            ("inbox.1", "$KV.b.l", "", header, b"v"),
+        ]
+    )
+    assert talk.hear(1) == b"MSG $KV.b.k 7 ack 1\r\nv\r\nHMSG $KV.b.l 7 18 19\r\n%bv\r\n" % header
+
+
+_RUN = [("a", f"s{number}", f"r{number}", None, b"%d" % number) for number in range(3)]
+
+
+def counted(talk: Conversation) -> tuple[int, int, int]:
+    stats = talk.broker.stats
+    return stats.out_msgs, stats.out_bytes, talk.broker.clients[1].session.pending_bytes
+
+
+@pytest.mark.parametrize("subs", [b"SUB a 1\r\n", b"SUB * 1\r\n", b"SUB a q 1\r\n"])
+def test_a_run_of_deliveries_is_heard_and_counted_as_one_by_one(subs: bytes) -> None:
+    together, apart = Conversation(), Conversation()
+    for talk in (together, apart):
+        talk.connect(1, FULL + subs)
+    together.broker.deliver(_RUN)
+    for each in _RUN:
+        apart.broker.publish("a", "r", None, each[4])
+    assert counted(together)[:2] == counted(apart)[:2] == (3, 3)
+    heard = together.hear(1)
+    assert heard == b"".join(b"MSG s%d 1 r%d 1\r\n%d\r\n" % (n, n, n) for n in range(3))
+
+
+def test_two_subscribers_of_a_run_each_hear_all_of_it_in_order() -> None:
+    talk = Conversation()
+    talk.connect(1, FULL + b"SUB a 1\r\n")
+    talk.connect(2, FULL + b"SUB > 5\r\n")
+    talk.broker.deliver(_RUN)
+    assert talk.hear(1).split(b"\r\n")[::2] == [b"MSG s%d 1 r%d 1" % (n, n) for n in range(3)] + [
+        b""
+    ]
+    assert talk.hear(2).count(b" 5 r") == 3
+
+
+def test_a_subscription_that_wants_two_gets_two_of_a_run() -> None:
+    talk = Conversation()
+    talk.connect(1, FULL + b"SUB a 1\r\nUNSUB 1 2\r\n")
+    talk.broker.deliver(_RUN)
+    assert talk.hear(1).count(b"MSG ") == 2
+    assert not talk.broker.has_client("a")
+
+
+def test_a_run_counts_for_the_number_after_which_a_subscription_ends() -> None:
+    talk = Conversation()
+    talk.connect(1, FULL + b"SUB a 1\r\n")
+    talk.broker.deliver(_RUN)
+    assert talk.say(1, b"UNSUB 1 4\r\n").count(b"MSG ") == 3
+    talk.broker.deliver(_RUN)
+    assert talk.hear(1).count(b"MSG ") == 1
+
+
+def test_a_run_that_is_more_than_may_be_unread_ends_the_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "PENDING_OUTPUT_BYTES", 30)
+    talk = Conversation()
+    talk.connect(1, FULL + b"SUB a 1\r\n")
+    talk.broker.deliver(_RUN)
+    assert talk.hear(1) == b"-ERR 'Slow Consumer'\r\n"
+    talk.broker.deliver(_RUN)
+    assert talk.broker.stats.slow_consumers == 1
+
+
+def test_a_client_without_headers_hears_a_run_without_them() -> None:
+    talk = Conversation()
+    talk.connect(1, b'CONNECT {"verbose":false,"headers":false}\r\nSUB a 1\r\n')
+    talk.broker.deliver([("a", "s", "", b"NATS/1.0\r\n\r\n", b"v")])
+    assert talk.hear(1) == b"MSG s 1 1\r\nv\r\n"
 
 
 def test_change_of_interest_is_told_after_it_holds() -> None:
@@ -347,6 +423,6 @@ def test_change_of_interest_is_told_after_it_holds() -> None:
 
 def test_what_wakes_by_interest_may_deliver_at_once() -> None:
     talk = Conversation()
-    talk.broker.on_interest = lambda s: talk.broker.deliver(s, "x", "", None, b"1") and None
+    talk.broker.on_interest = lambda s: talk.broker.deliver([(s, "x", "", None, b"1")])
     talk.connect(1, b'CONNECT {"pedantic":false}\r\n')
     assert talk.say(1, b"SUB a 1\r\n") == b"+OK\r\nMSG x 1 1\r\n1\r\n"
