@@ -75,7 +75,8 @@ class Index:
         subject = self._subject_of.pop(seq)
         known = self._sequences_of[subject]
         if isinstance(known, int):
-            self._keep(subject, [])
+            del self._sequences_of[subject]
+            self._names.remove(subject)
         else:
             del known[bisect_left(known, seq)]
             if len(known) == 1:
@@ -86,26 +87,25 @@ class Index:
     def _drop_below(self, filters: Sequence[str], bound: int) -> list[int]:
         """Forget the messages that match and whose sequence is below `bound`, ascending."""
         removed: list[int] = []
+        gone: list[str] = []
         for subject in self.matching(filters):
             known = self._known(subject)
             cut = bisect_left(known, bound)
-            if cut:
-                removed += known[:cut]
-                self._keep(subject, known[cut:])
+            if not cut:
+                continue
+            removed += known[:cut]
+            if cut == len(known):
+                gone.append(subject)
+                del self._sequences_of[subject]
+            else:
+                self._sequences_of[subject] = known[cut:] if cut + 1 < len(known) else known[-1]
+        self._names.remove_all(gone)
         for seq in removed:
             del self._subject_of[seq]
         if removed and self.first_seq not in self._subject_of:
             self._advance()
         removed.sort()
         return removed
-
-    def _keep(self, subject: str, left: list[int]) -> None:
-        """Only these are left of a subject's sequences."""
-        if not left:
-            del self._sequences_of[subject]
-            self._names.remove(subject)
-        else:
-            self._sequences_of[subject] = left if len(left) > 1 else left[0]
 
     def _drop_all(self) -> list[int]:
         removed = list(self._subject_of)

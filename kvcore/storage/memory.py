@@ -114,12 +114,13 @@ class MemoryStorage:
         values, keys, views = self._values, self._keys, self._views
         size = self.size_bytes
         for start, end in batch.ranges:
-            gone = keys.take_range(start, end)
-            old_values = list(map(values.pop, gone))
-            size -= sum(map(len, gone)) + sum(map(len, old_values))
+            emptied = keys.take_range(start, end)
+            old_values = list(map(values.pop, emptied))
+            size -= sum(map(len, emptied)) + sum(map(len, old_values))
             for view in views:
-                for key, old in zip(gone, old_values, strict=True):
+                for key, old in zip(emptied, old_values, strict=True):
                     view.save(key, old)
+        gone: list[bytes] = []  # deleted, and still in `keys`
         for key, value in batch.writes:
             before = values.get(key)
             for view in views:
@@ -130,12 +131,15 @@ class MemoryStorage:
                 size += len(value)
                 if before is None:
                     size += len(key)
+                    keys.remove_all(gone)
+                    gone.clear()
                     keys.add(key)
                 values[key] = value
             elif before is not None:
                 size -= len(key)
-                keys.remove(key)
+                gone.append(key)
                 del values[key]
+        keys.remove_all(gone)
         self.size_bytes = size
 
     def sync(self) -> None:

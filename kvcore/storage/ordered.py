@@ -15,10 +15,11 @@ Left out: a balanced tree. In Python its nodes would cost more than all the rest
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
 CHUNK_KEYS = 512
+_FEW = 16  # not worth a pass over all: so many keys, or less than one in so many
 
 Key = TypeVar("Key", str, bytes)
 
@@ -64,6 +65,18 @@ class SortedKeys(Generic[Key]):
         del chunk[place]
         if len(chunk) < CHUNK_KEYS // 4:
             self._shrink(at)
+
+    def remove_all(self, keys: Sequence[Key]) -> None:
+        """Remove keys that are present, each once: many of them in one pass over all."""
+        if len(keys) <= _FEW or _FEW * len(keys) < len(self):
+            for key in keys:
+                self.remove(key)
+            return
+        gone = frozenset(keys)
+        left = [key for chunk in self._chunks for key in chunk if key not in gone]
+        places = range(0, len(left), CHUNK_KEYS) or range(1)
+        self._chunks = [left[at : at + CHUNK_KEYS] for at in places]
+        self._floors = [self._least] + [chunk[0] for chunk in self._chunks[1:]]
 
     def take_range(self, start: Key, end: Key) -> list[Key]:
         """Remove and return the keys of `[start, end)`, ascending."""

@@ -10,8 +10,10 @@ import pytest
 
 from kvcore import limits
 from kvcore.limits import SECOND_NS
+from kvcore.nats.interest import Interest
 from kvcore.node.io import ClientData, TimerFired
 from kvcore.storage.memory import MemoryStorage
+from kvcore.storage.ordered import SortedKeys
 from tests.support.driven import Driver, bucket
 
 KEYS = 100_000
@@ -111,6 +113,37 @@ def test_a_narrow_filter_looks_at_the_subjects_that_begin_as_it_does(big):
     messages = stream._messages
     assert messages.may_match(("$KV.b.few.>",)) == FEW
     assert messages.may_match(("$KV.b.no.*", "$KV.b.no.>", "$KV.b.many.5000")) == 1
+
+
+def test_who_hears_a_watch_is_looked_up_once_a_turn_not_once_a_message(big, monkeypatch):
+    asked, match = [], Interest.match
+
+    def counted(self, subject):
+        asked.append(subject)
+        return match(self, subject)
+
+    monkeypatch.setattr(Interest, "match", counted)
+    heard = watch(big, "all", "$KV.b.>")
+    assert heard.count(b"MSG $KV.b.") == KEYS
+    turns = KEYS // limits.DELIVERIES_PER_TURN_COUNT
+    assert asked.count("_I.all") <= 2 * turns + 2, "whether to deliver, and to whom"
+
+
+@pytest.mark.parametrize("asked", [{"filter": "$KV.b.many.>"}, {}, {"filter": "$KV.*.many.>"}])
+def test_a_purge_takes_keys_out_of_the_index_in_one_pass(monkeypatch, asked):
+    server, one_by_one, remove = filled(3_000), [], SortedKeys.remove
+
+    def counted(self, key):
+        one_by_one.append(key)
+        remove(self, key)
+
+    monkeypatch.setattr(SortedKeys, "remove", counted)
+    server.request("$JS.API.STREAM.PURGE.KV_b", asked)
+    stream = server.node.streams["KV_b"]
+    assert stream.messages == (FEW if asked else 0)
+    assert stream.next_seq() == (1 if asked else 0)
+    assert list(stream.subjects()) == sorted(f"$KV.b.few.{n}" for n in range(FEW if asked else 0))
+    assert not one_by_one
 
 
 def test_an_updates_only_watch_and_the_stream_s_counts_read_nothing(big):

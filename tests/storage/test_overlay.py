@@ -15,6 +15,7 @@ OPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), KEYS, st.binary(max_size=4)),
         st.tuples(st.just("delete"), KEYS),
+        st.tuples(st.just("delete all"), st.lists(KEYS, max_size=40, unique=True)),
         st.tuples(st.just("range"), KEYS, KEYS),
         st.tuples(st.just("take")),
         st.tuples(st.just("view")),
@@ -36,6 +37,9 @@ def test_an_overlay_reads_as_a_dict_whatever_was_taken_and_views_stay_frozen(ops
             case ("delete", key):
                 overlay.delete(key)
                 model.pop(key, None)
+            case ("delete all", gone):
+                overlay.delete_all(gone)
+                model = {k: v for k, v in model.items() if k not in gone}
             case ("range", start, end):
                 overlay.delete_range(start, end)
                 model = {k: v for k, v in model.items() if not start <= k < end}
@@ -67,7 +71,17 @@ def test_deleting_a_stored_key_after_putting_it_still_deletes_it():
     assert contents(store) == {}
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 400), st.integers(0, 400))))
+def test_a_reader_sees_what_was_written_before_it_was_taken():
+    store = MemoryStorage()
+    store.write(Batch([(b"a", b"1"), (b"b", b"1"), (b"c", b"1")]))
+    overlay = Overlay(store)
+    assert [overlay.reader()(key) for key in (b"a", b"b", b"c", b"d")] == [b"1", b"1", b"1", None]
+    overlay.put(b"a", b"2")
+    overlay.delete_range(b"b", b"c")
+    assert [overlay.reader()(key) for key in (b"a", b"b", b"c")] == [b"2", None, b"1"]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 400), st.integers(0, 400))))
 @settings(max_examples=100, deadline=None, database=None, derandomize=True)
 def test_sorted_keys_are_a_sorted_set(steps):
     there, sorted_keys = set(), SortedKeys(b"")
@@ -84,6 +98,10 @@ def test_sorted_keys_are_a_sorted_set(steps):
             assert sorted_keys.first(key, end, 1000) == taken
             assert sorted_keys.take_range(key, end) == taken
             there.difference_update(taken)
+        elif kind == 4:
+            gone = sorted(k for k in there if k <= key) if one % 2 else sorted(there)[::3]
+            sorted_keys.remove_all(gone)
+            there.difference_update(gone)
         assert len(sorted_keys) == len(there)
     assert sorted_keys.first(b"", None, 1000) == sorted(there)
 
@@ -104,6 +122,11 @@ def test_sorted_keys_split_and_join_their_chunks(monkeypatch):
         if rng.random() < 0.01:
             end = b"%04d" % rng.randrange(600)
             for gone in sorted_keys.take_range(key, end):
+                del there[gone]
+        if rng.random() < 0.01:
+            many = [key for key in there if rng.random() < 0.5]
+            sorted_keys.remove_all(many)
+            for gone in many:
                 del there[gone]
     assert sorted_keys.first(b"", None, 1000) == sorted(there)
     assert max(map(len, sorted_keys._chunks)) <= 8
