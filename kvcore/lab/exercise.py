@@ -190,7 +190,7 @@ def _verdict(outcome: sandbox.Value[Verdict] | sandbox.Failure, seed: int | None
     if outcome.kind == "ours":
         return unknown(f"the check itself failed: {outcome}")
     wanted = {"error": "an answer", "loop": "an end", "wait": "an answer in the end"}[outcome.kind]
-    return not_yet(str(outcome), wanted, seed=seed, hint=outcome.kind)
+    return not_yet(str(outcome), wanted, seed=seed, hint=outcome.kind, trace=outcome.trace)
 
 
 def _result(task: Exercise, verdict: Verdict) -> Result:

@@ -10,26 +10,28 @@ frames: they get their line, the error, and a hint. So a check runs inside `run`
 * elsewhere a trace function counts the lines that run in the learner's code, and stops it
   after `STEPS_COUNT`.
 
+A failure carries its trace: the learner's own lines with what their names held (places.py),
+and, if a world was at work, the last things that went over its wire.
+
 Left out: protection against hostile code (it is the learner's own machine), and C code that
 never comes back to the interpreter.
 """
 
 import asyncio
 import ctypes
-import linecache
 import os
 import signal
 import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType, FunctionType, TracebackType
+from types import FrameType
 from typing import Generic, Literal, TypeAlias, TypeVar
 
+from kvcore.lab import places
+from kvcore.lab.places import files_of, is_ours
 from kvcore.sim import drive
 from kvcore.sim.errors import SimulationStalled
 
@@ -41,13 +43,7 @@ _CLEANUP_SECONDS = 0.25  # what a world has to close before the next tick raises
 
 Kind: TypeAlias = Literal["error", "loop", "wait", "ours"]
 T = TypeVar("T")
-_OURS = (
-    str(Path(__file__).resolve().parents[1]),
-    sysconfig.get_path("stdlib"),
-    sysconfig.get_path("purelib"),
-    "<frozen",
-    "<string>",
-)
+_Coroutine: TypeAlias = Coroutine[object, object, object]
 
 
 class OutOfTime(KeyboardInterrupt):
@@ -61,6 +57,7 @@ class Failure:
     kind: Kind
     message: str
     line: str = ""
+    trace: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.message} at {self.line}" if self.line else self.message
@@ -79,22 +76,22 @@ class _Place:
     def __init__(self, files: dict[str, None]) -> None:
         self.files = files
         self.line = ""
+        self.steps: tuple[str, ...] = ()
         self.fired = False
 
     def note(self, frame: FrameType | None) -> None:
         """Remembers the innermost line of theirs below `frame`, or that which waits."""
         self.fired = True
-        while frame is not None and not self.line:
-            if frame.f_code.co_filename in self.files:
-                self.line = _line(frame, frame.f_lineno)
-            frame = frame.f_back
-        self.line = self.line or _waiting_line(self.files)
+        if self.line:
+            return
+        found = places.of_frame(frame, self.files, _attempt.__code__) or _waiting_at(self.files)
+        self.line, self.steps = places.line(found), places.told(found)
 
 
-_waiting: list[Coroutine[object, object, object]] = []
+_waiting: list[_Coroutine] = []
 
 
-def waiting_on(coroutine: Coroutine[object, object, object]) -> None:
+def waiting_on(coroutine: _Coroutine) -> None:
     """Tells which coroutine of the learner's is being awaited, for the day it never ends."""
     task = asyncio.current_task()
     outermost = task.get_coro() if task is not None else None
@@ -113,16 +110,19 @@ def _bury() -> None:
     _waiting.clear()
 
 
-def _waiting_line(files: dict[str, None]) -> str:
-    """The innermost line of theirs in the chain of awaits."""
-    found = ""
-    inner: object = _waiting[0] if _waiting else None
-    while inner is not None:
-        frame = getattr(inner, "cr_frame", None)
-        if frame is not None and frame.f_code.co_filename in files:
-            found = _line(frame, frame.f_lineno)
-        inner = getattr(inner, "cr_await", None)
-    return found
+def _waiting_at(files: dict[str, None]) -> list[places.Spot]:
+    return places.of_await(_waiting[0] if _waiting else None, files)
+
+
+_last_heard: list[Callable[[], tuple[str, ...]]] = []
+
+
+@contextmanager
+def overheard(tell: Callable[[], tuple[str, ...]]) -> Iterator[None]:
+    """Within, a failure's trace ends with the lines of `tell`: what the world did last."""
+    _last_heard[:] = [tell]
+    yield
+    _last_heard.clear()  # not after a failure, which is told further out
 
 
 def run(body: Callable[[], T], learner: object, *, patience: float = 1.0) -> Value[T] | Failure:
@@ -134,6 +134,7 @@ def run(body: Callable[[], T], learner: object, *, patience: float = 1.0) -> Val
         return _attempt(body, learner, patience, place)
     finally:
         _bury()
+        _last_heard.clear()
 
 
 def _attempt(
@@ -146,12 +147,22 @@ def _attempt(
     except KeyboardInterrupt as error:
         if not isinstance(error, OutOfTime) and not place.fired:
             raise
-        line = place.line or learners_line(error, files)
-        return Failure("loop", f"still running after {CPU_SECONDS * patience:g} s", line)
+        found = places.of_error(error, files)
+        line, steps = place.line or places.line(found), place.steps or places.told(found)
+        text = f"still running after {CPU_SECONDS * patience:g} s"
+        return Failure("loop", text, line, _trace(text, steps))
     except BaseException as error:  # noqa: BLE001 - whatever the learner's code raises is news
-        line = learners_line(error, files) or _waiting_line(files)
+        found = places.of_error(error, files) or _waiting_at(files)
+        line = places.line(found)
         text = f"{type(error).__name__}: {error}".removesuffix(": ")
-        return Failure(_kind(error, line, learner), text, line)
+        steps = places.told(found)
+        return Failure(_kind(error, line, learner), text, line, _trace(text, steps))
+
+
+def _trace(text: str, steps: tuple[str, ...]) -> tuple[str, ...]:
+    heard = _last_heard[0]() if _last_heard else ()
+    lines = ("your lines, the outermost first, and what their names held:",) if steps else ()
+    return (*lines, *steps, *heard, text)
 
 
 def _kind(error: BaseException, line: str, learner: object) -> Kind:
@@ -235,51 +246,6 @@ def _counted(patience: float) -> Iterator[None]:
         yield
     finally:
         sys.settrace(former)
-
-
-def is_ours(filename: str) -> bool:
-    """True for kvcore, the standard library and installed packages."""
-    return filename.startswith(_OURS)
-
-
-def files_of(learner: object) -> dict[str, None]:
-    """The files (a notebook's cell is one) in which the learner's functions were written."""
-    if isinstance(learner, FunctionType):
-        return {learner.__code__.co_filename: None}
-    if isinstance(learner, tuple | list):
-        return {name: None for each in learner for name in files_of(each)}
-    if isinstance(learner, dict):
-        return files_of(list(learner.values()))
-    if isinstance(learner, type):
-        return files_of(list(vars(learner).values()))
-    inner = getattr(learner, "__wrapped__", None) or getattr(learner, "func", None)
-    return files_of(inner) if inner is not None else {}
-
-
-def learners_line(error: BaseException, files: dict[str, None]) -> str:
-    """The deepest line of the learner's own code that `error` passed through, or ""."""
-    theirs = elsewhere = ""
-    seen: BaseException | None = error
-    while seen is not None and not theirs:
-        for frame, number in _steps(seen.__traceback__):
-            name = frame.f_code.co_filename
-            if name in files:
-                theirs = _line(frame, number)
-            elif not is_ours(name):
-                elsewhere = _line(frame, number)
-        seen = seen.__cause__ or seen.__context__
-    return theirs or ("" if files else elsewhere)
-
-
-def _steps(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
-    while traceback is not None:
-        yield traceback.tb_frame, traceback.tb_lineno
-        traceback = traceback.tb_next
-
-
-def _line(frame: FrameType, number: int) -> str:
-    text = linecache.getline(frame.f_code.co_filename, number, frame.f_globals).strip()
-    return f"line {number}: {text}" if text else f"line {number} of {frame.f_code.co_name}"
 
 
 def _is_bad_call(error: BaseException, learner: object) -> bool:

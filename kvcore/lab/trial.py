@@ -27,8 +27,13 @@ from typing import Any, TypeVar
 
 from kvcore.lab import sandbox
 from kvcore.lab.cluster import Cluster, run_apart
+from kvcore.lab.feedback import clip
+from kvcore.lab.simulated import SimulatedCluster
+from kvcore.limits import SECOND_NS
 
 VIRTUAL_SECONDS = 600.0
+HEARD_COUNT = 8
+HEARD_CHARACTERS = 96
 
 T = TypeVar("T")
 
@@ -46,9 +51,25 @@ def in_world(
     """
 
     async def main(cluster: Cluster) -> T:
-        return await judge(cluster, *answers, seed)
+        with sandbox.overheard(lambda: last_heard(cluster)):
+            return await judge(cluster, *answers, seed)
 
     return run_apart(main, seed=seed, servers=servers, **options)
+
+
+def last_heard(cluster: Cluster) -> tuple[str, ...]:
+    """The last things that went over the wire of a simulated cluster, one line each."""
+    if not isinstance(cluster, SimulatedCluster):
+        return ()
+    records = cluster.simulation.records
+    sent = [each for each in records if each.kind in ("receive", "send")][-HEARD_COUNT:]
+    lines = []
+    for each in sent:
+        after = (each.time - records[0].time) / SECOND_NS
+        what = clip(str(each.fields.get("text", "")).replace("\r\n", " "), HEARD_CHARACTERS)
+        verb = "receives" if each.kind == "receive" else "sends"
+        lines.append(f"    {after:10.3f} s  {each.server} {verb:<8}  {what}")
+    return ("the last on the wire:", *lines) if lines else ()
 
 
 async def answer(function: object, *arguments: object, seconds: float = VIRTUAL_SECONDS) -> Any:

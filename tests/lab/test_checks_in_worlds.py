@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kvcore.lab import check, exercise
+from kvcore.lab import check, exercise, show_trace
 from tests.support import exercises
 from tests.support.kernel import Kernel
 
@@ -54,6 +54,18 @@ def test_the_learners_line_is_shown_from_inside_a_world(declared):
     result = check("90e", misspelt)
     assert result.hint_id == "90e.error"
     assert "return (await kv.get(key)).valu.decode()" in result.text
+
+
+def test_an_exception_in_a_world_has_a_trace_that_ends_with_what_went_over_the_wire(
+    declared, capsys
+):
+    check("90e", misspelt)
+    assert 'show_trace("90e")' in capsys.readouterr().out
+    show_trace("90e")
+    told = capsys.readouterr().out
+    assert "kv = <KeyValue>, key = 'greeting'" in told
+    assert "n1 receives  PUB $JS.API." in told
+    assert "n1 sends " in told
 
 
 def test_a_wait_that_never_ends_costs_no_time_and_names_its_line(declared):

@@ -29,6 +29,19 @@ PATIENCE = 0.1  # 0.3 s of processor time is plenty for an endless loop
 LIMIT_SECONDS = 5
 
 
+def outer(values):
+    return inner(values, 7)
+
+
+def inner(values, place):
+    return values[place]
+
+
+class Rude:
+    def __repr__(self):
+        raise ValueError("no")
+
+
 def timed(body, learner, patience=1.0):
     start = time.monotonic()
     outcome = sandbox.run(body, learner, patience=patience)
@@ -67,6 +80,26 @@ def test_an_error_in_a_coroutine_shows_the_learners_line():
     outcome = timed(lambda: in_virtual_time(fails), fails)
     assert (outcome.kind, outcome.message) == ("error", "KeyError: 'missing'")
     assert outcome.line.endswith('return {}["missing"]')
+
+
+def test_an_error_is_told_with_the_learners_lines_and_what_their_names_held():
+    outcome = sandbox.run(lambda: outer([1, 2]), outer)
+    assert outcome.line.endswith("return values[place]")
+    told = "\n".join(outcome.trace)
+    assert "return inner(values, 7)" in told
+    assert "values = [1, 2], place = 7" in told
+    assert outcome.trace[-1] == "IndexError: list index out of range"
+
+
+def test_a_value_whose_repr_fails_does_no_harm_to_the_trace():
+    outcome = sandbox.run(lambda: outer(Rude()), outer)
+    assert "values = <Rude>, place = 7" in "\n".join(outcome.trace)
+
+
+def test_a_loop_is_told_with_its_own_line_though_the_caller_is_in_the_same_file():
+    outcome = timed(lambda: in_virtual_time(spins), spins, PATIENCE)
+    assert "asyncio.sleep(0)" in outcome.line
+    assert outcome.trace[-1] == outcome.message
 
 
 def test_an_exit_is_an_error_and_does_not_leave():

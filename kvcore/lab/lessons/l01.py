@@ -20,8 +20,8 @@ from nats.js.kv import KeyValue
 from kvcore.lab.cluster import Cluster
 from kvcore.lab.exercise import exercise
 from kvcore.lab.feedback import Verdict, not_yet, passed, shown
+from kvcore.lab.places import files_of, learners_line
 from kvcore.lab.quiz import Question, questionnaire, same
-from kvcore.lab.sandbox import files_of, learners_line
 from kvcore.lab.trial import answer, in_world
 from kvcore.sim.errors import SimulationStalled
 

@@ -22,7 +22,7 @@ from kvcore.lab.cluster import Cluster
 from kvcore.lab.exchanges import told
 from kvcore.lab.exercise import exercise
 from kvcore.lab.feedback import Verdict, not_yet, passed, shown
-from kvcore.lab.sandbox import files_of, learners_line
+from kvcore.lab.places import files_of, learners_line
 from kvcore.lab.trial import answer, in_world
 from kvcore.sim.gate import Gate, play
 from kvcore.sim.orders import Orders
