@@ -30,6 +30,8 @@ _HOME = {
     "three_lanes": "kvcore.viz.lanes",
     "Lane": "kvcore.viz.lanes",
     "bars": "kvcore.viz.barchart",
+    "Decision": "kvcore.viz.decisions",
+    "decision_flow": "kvcore.viz.decisions",
     "bytes_view": "kvcore.viz.bytesview",
     "step_lines": "kvcore.viz.steplines",
     "View": "kvcore.viz.watchviews",

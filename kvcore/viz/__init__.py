@@ -13,6 +13,7 @@ Left out: dense plots, which matplotlib draws with the same tokens (`plots.py`),
 from importlib import import_module
 
 _HOME = {
+    "Decision": "kvcore.viz.decisions",
     "Entry": "kvcore.viz.logstrip",
     "Lane": "kvcore.viz.lanes",
     "Node": "kvcore.viz.nodecard",
@@ -22,6 +23,7 @@ _HOME = {
     "Table": "kvcore.viz.figure",
     "bars": "kvcore.viz.barchart",
     "bytes_view": "kvcore.viz.bytesview",
+    "decision_flow": "kvcore.viz.decisions",
     "log_slider": "kvcore.viz.slider",
     "log_strip": "kvcore.viz.logstrip",
     "node_card": "kvcore.viz.nodecard",

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from kvcore.viz import (
+    Decision,
     Entry,
     Lane,
     Node,
@@ -14,6 +15,7 @@ from kvcore.viz import (
     View,
     bars,
     bytes_view,
+    decision_flow,
     log_strip,
     node_card,
     node_cards,
@@ -37,6 +39,12 @@ LANES = [
 ]
 
 SIZES = {"delete": [(0, 90), (1, 730), (2, 200), (4, 0)], "purge": [(0, 80), (2, 100), (4, 0)]}
+FLOW = [
+    Decision(
+        "Is it larger than the limit for one message, headers and body?", "10054", refuses=True
+    ),
+    Decision("Is it one too many?", "the oldest goes"),
+]
 
 
 def all_pictures() -> dict[str, Picture]:
@@ -55,6 +63,8 @@ def all_pictures() -> dict[str, Picture]:
         "views": watch_views(LOG, [View("all", ">", [2, None, 3])], title="heard"),
         "no views": watch_views([], [], title="nobody"),
         "steps": step_lines(SIZES, title="size", x="minutes", y="bytes", events={2: "compact"}),
+        "flow": decision_flow(FLOW, end="stored", title="may <it> come in?", path=2),
+        "flow, no case": decision_flow(FLOW, end="stored", title="may it?"),
         "flat steps": step_lines({"none": [(0, 0)]}, title="size", x="minutes", y="bytes"),
     }
 
@@ -279,3 +289,12 @@ def test_many_revisions_are_drawn_narrow_and_still_inside_the_picture():
     right = [float(each.get("x")) + float(each.get("width")) for each in boxes]
     assert len(boxes) == 2 * len(log)
     assert max(right) <= 720
+
+
+def test_a_decision_flow_tells_where_a_case_was_decided():
+    met = decision_flow(FLOW, end="stored", title="May it?", path=1)
+    through = decision_flow(FLOW, end="stored", title="May it?", path=3)
+    assert [row[3] for row in met.table.rows] == ["decided here", "", ""]
+    assert [row[3] for row in through.table.rows] == ["no", "no", "decided here"]
+    assert met.alt == "May it? Question 1 of 2 decides: 10054."
+    assert met.svg != through.svg
