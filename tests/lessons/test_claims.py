@@ -17,6 +17,14 @@ SHOWN = {
     3: ["last writer wins", "Nats-Expected-Last-Subject-Sequence", "4 of 6", "A B A B"],
     4: ["Only the latest value of each key", "history 5", "revision 7: b'15'", "Nats-Rollup"],
     5: ["Small pieces of configuration", "consumers", "messages to the server"],
+    11: [
+        "levers are mostly the configuration of the stream",
+        "policy: new",
+        "get a: key not found",
+        "happened   nothing / old",
+        "wrong last sequence: 3",
+        "can not cancel deny purge",
+    ],
 }
 
 

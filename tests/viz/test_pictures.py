@@ -63,7 +63,7 @@ def all_pictures() -> dict[str, Picture]:
         "views": watch_views(LOG, [View("all", ">", [2, None, 3])], title="heard"),
         "no views": watch_views([], [], title="nobody"),
         "steps": step_lines(SIZES, title="size", x="minutes", y="bytes", events={2: "compact"}),
-        "flow": decision_flow(FLOW, end="stored", title="may <it> come in?", path=2),
+        "flow": decision_flow(FLOW, end="stored", title="may <it> come in?", yes=[2]),
         "flow, no case": decision_flow(FLOW, end="stored", title="may it?"),
         "flat steps": step_lines({"none": [(0, 0)]}, title="size", x="minutes", y="bytes"),
     }
@@ -291,10 +291,11 @@ def test_many_revisions_are_drawn_narrow_and_still_inside_the_picture():
     assert max(right) <= 720
 
 
-def test_a_decision_flow_tells_where_a_case_was_decided():
-    met = decision_flow(FLOW, end="stored", title="May it?", path=1)
-    through = decision_flow(FLOW, end="stored", title="May it?", path=3)
-    assert [row[3] for row in met.table.rows] == ["decided here", "", ""]
-    assert [row[3] for row in through.table.rows] == ["no", "no", "decided here"]
-    assert met.alt == "May it? Question 1 of 2 decides: 10054."
-    assert met.svg != through.svg
+def test_a_decision_flow_ends_at_the_first_refusal():
+    refused = decision_flow(FLOW, end="stored", title="May it?", yes=[1, 2])
+    through = decision_flow(FLOW, end="stored", title="May it?", yes=[2])
+    assert [row[3] for row in refused.table.rows] == ["yes", "", ""]
+    assert [row[3] for row in through.table.rows] == ["no", "yes", "reached"]
+    assert refused.alt == "May it? Answered yes: 1 (10054). The way ends at a refusal."
+    assert through.alt == "May it? Answered yes: 2 (the oldest goes). The way ends at stored."
+    assert decision_flow(FLOW, end="stored", title="May it?").table.columns[-1] == "if yes"

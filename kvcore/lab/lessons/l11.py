@@ -98,7 +98,9 @@ questionnaire(
 NOTHING, OLD, ALL, REFUSED = "nothing goes", "old values go", "all goes", "refused"
 ANSWERS = (NOTHING, OLD, ALL, REFUSED)
 CHANGES = {
-    "history from 5 to 2": Question(OLD, {NOTHING: "at_once", REFUSED: "moves", ALL: "get"}, ANSWERS),
+    "history from 5 to 2": Question(
+        OLD, {NOTHING: "at_once", REFUSED: "moves", ALL: "get"}, ANSWERS
+    ),
     "max_bytes from 4000 to 100": Question(
         NOTHING, {OLD: "evicts", REFUSED: "accepts", ALL: "evicts"}, ANSWERS
     ),

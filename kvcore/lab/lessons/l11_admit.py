@@ -86,33 +86,32 @@ async def record(client: Client, seed: int) -> list[Case]:
     """Makes the streams of a seed one after the other, and writes down what happens."""
     rng, js = Random(seed), client.jetstream()
     cases: list[Case] = []
-    for cfg in settings(rng):
-        await _make(js, cfg)
+    for number, cfg in enumerate(settings(rng)):
+        name = f"SCRAP{number}"
+        await _make(js, name, cfg)
         state: tuple[Stored, ...] = ()
         for write in writes(rng):
-            outcome, after = await _written(client, write, state)
+            outcome, after = await _written(client, name, write, state)
             cases.append(Case(cfg, state, write, outcome))
             state = after
-        await js.delete_stream("SCRAP")
+        await js.delete_stream(name)
     return cases
 
 
-async def _make(js: JetStreamContext, cfg: Mapping[str, Any]) -> None:
+async def _make(js: JetStreamContext, name: str, cfg: Mapping[str, Any]) -> None:
     fields = {key: value for key, value in cfg.items() if key != "history"}
-    await js.add_stream(
-        name="SCRAP", subjects=["s.>"], max_msgs_per_subject=cfg["history"], **fields
-    )
+    await js.add_stream(name=name, subjects=["s.>"], max_msgs_per_subject=cfg["history"], **fields)
 
 
 async def _written(
-    client: Client, write: Write, state: tuple[Stored, ...]
+    client: Client, name: str, write: Write, state: tuple[Stored, ...]
 ) -> tuple[Outcome, tuple[Stored, ...]]:
     headers = dict(MARK) if write.header else None
     try:
         ack = await client.jetstream().publish(write.subject, write.body, headers=headers)
     except APIError as error:
         return str(error.description), state
-    told = await client.request("$JS.API.STREAM.INFO.SCRAP", b'{"deleted_details": true}')
+    told = await client.request(f"$JS.API.STREAM.INFO.{name}", b'{"deleted_details": true}')
     now = json.loads(told.data)["state"]
     gone = set(now.get("deleted") or ())
     known = (*state, Stored(ack.seq, write.subject, size_of(write)))

@@ -149,7 +149,7 @@ def _evicted(belief: Belief, write: Write, state: Sequence[Stored], cfg: Setting
 
 def _trimmed(left: list[Stored], subject: str, history: int) -> list[Stored]:
     mine = [each for each in left if each.subject == subject]
-    gone = mine[: len(mine) - history] if history > 0 else []
+    gone = mine[: max(0, len(mine) - history)] if history > 0 else []
     return [each for each in left if each not in gone]
 
 
