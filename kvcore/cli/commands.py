@@ -59,6 +59,7 @@ class Flag:
     short: str = ""
     negatable: bool = False
     many: bool = False
+    keeps: bool = False  # when nothing is said, what there is stays: no default
     read: Callable[[str], object] = str
 
     @property
@@ -72,6 +73,8 @@ class Flag:
     @property
     def absent(self) -> object:
         """The value when nothing was said."""
+        if self.keeps:
+            return None
         if self.many:
             return ()
         if not self.value:

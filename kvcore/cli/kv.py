@@ -5,15 +5,16 @@ values of a command line into calls of `bucket.py` and prints with `layout.py`. 
 input is read as the official CLI reads it: a value on the command line wins, without one
 all of standard input is stored, its last newline too.
 
-Left out: `edit`, mirrors' and sources' own options, and the commands beside `kv`.
+Left out: mirrors' and sources' own options, and the commands beside `kv`.
 """
 
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kvcore import __version__
-from kvcore.cli import keys, listing
+from kvcore.cli import editing, keys, listing
 from kvcore.cli.commands import Arg, Command, CommandError, Flag, Group, UsageError, run
 from kvcore.cli.session import say
 from kvcore.cli.values import (
@@ -109,10 +110,12 @@ _ADD_FLAGS = (
     ),
     Flag("republish-headers", "Republish only message headers, no bodies"),
 )
+_EDIT_FLAGS = tuple(replace(flag, keeps=True) for flag in _ADD_FLAGS if flag.name != "storage")
 _KEY_TTL = Flag("ttl", "Sets a TTL for the key", "DURATION", read=read_duration)
 _MARKER_TTL = Flag("ttl", "Sets a TTL for the purge marker", "DURATION", read=read_duration)
 _COMMANDS = (
     Command("add", "Adds a new KV Store Bucket", (_BUCKET,), _ADD_FLAGS, listing.add, ("new",)),
+    Command("edit", "Edits an existing KV Store Bucket", (_BUCKET,), _EDIT_FLAGS, editing.edit),
     Command("put", "Puts a value into a key", (_BUCKET, _KEY, _VALUE), (), keys.put),
     Command(
         "get",

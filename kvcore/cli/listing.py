@@ -4,7 +4,7 @@ A list of keys is a consumer that delivers the last message of each key, without
 unless it is shown. Deletes stay in a bucket as markers; `compact` removes what they hide,
 and the markers themselves once they are old enough for every watcher to have seen them.
 
-Left out: `edit`, and mirrors' and sources' own options.
+Left out: changing one (`editing.py`), and mirrors' and sources' own options.
 """
 
 from collections.abc import AsyncIterator

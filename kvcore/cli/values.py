@@ -74,10 +74,11 @@ def read_bytes(word: str) -> int:
 
 
 def read_label(word: str) -> str:
-    """`KEY=VALUE`."""
-    if "=" not in word:
+    """`KEY=VALUE`, or `KEY:VALUE`, whichever sign comes first."""
+    parts = re.split("[:=]", word, maxsplit=1)
+    if len(parts) == 1:
         raise CommandError(f"expected KEY=VALUE got '{word}'")
-    return word
+    return "=".join(parts)
 
 
 def text(values: Values, name: str) -> str:
