@@ -116,6 +116,12 @@ class Server:
         fields = Path(f"/proc/{self.pid}/statm").read_text().split()
         return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
+    def cpu(self) -> float:
+        """Seconds of processor time so far, of the threads that are there: on a busy machine
+        it says more than the clock on the wall does."""
+        threads = Path(f"/proc/{self.pid}/task").iterdir()
+        return sum(int((each / "schedstat").read_text().split()[0]) for each in threads) / 1e9
+
 
 _running: dict[int, subprocess.Popen[str]] = {}
 
