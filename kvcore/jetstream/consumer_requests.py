@@ -9,9 +9,11 @@ such a consumer is judged at apply.
 Left out: MSG.NEXT, which is a subject of each pull consumer (`pulls.py`).
 """
 
+from collections.abc import Iterator
+
 from kvcore import limits
 from kvcore.jetstream import bodies
-from kvcore.jetstream.answers import Action, ProposeStream
+from kvcore.jetstream.answers import Action, Answer, Answers, ProposeStream
 from kvcore.jetstream.commands import CreateConsumer, DeleteConsumer, PauseConsumer
 from kvcore.jetstream.consumer_checks import (
     DURABLE_MISMATCH,
@@ -180,15 +182,26 @@ def names(context: Context, call: Call) -> Fields:
     return {**numbers, "consumers": page}
 
 
-def listing(context: Context, call: Call) -> Fields:
-    """CONSUMER.LIST."""
+def listing(context: Context, call: Call) -> Fields | Action:
+    """CONSUMER.LIST. Those that still search for what they deliver end it first, in slices."""
     asked = Asked(call.payload, offset=0)
     found = _names(context, call.names[0])
     page, numbers = bodies.page(found, asked.number("offset"), limits.LIST_PAGE_COUNT)
     known = context.catalog.consumers(call.names[0])
     consumers = [known.get(name) for name in page]
-    shown = [one.info(call.now, "") for one in consumers if one]
-    return {**numbers, "consumers": shown}
+
+    def shown() -> Fields:
+        return {**numbers, "consumers": [one.info(call.now, "") for one in consumers if one]}
+
+    def slices() -> Iterator[Answer | None]:
+        for one in consumers:
+            while one is not None and not one.is_ready:
+                one.search()
+                yield None
+        yield Answer(call.reply, bodies.success(call.what, shown()))
+
+    is_long = any(one is not None and not one.is_ready for one in consumers)
+    return Answers(slices()) if is_long else shown()
 
 
 def _names(context: Context, stream_name: str) -> list[str]:

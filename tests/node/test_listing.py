@@ -300,3 +300,23 @@ def test_a_bucket_that_expires_at_once_goes_in_slices(storage):
     assert stream.messages == 0
     assert stream.first_seq == 3_501
     assert list(filter(None, gone)) == [1000, 1000, 1000, 500]
+
+
+def test_a_list_of_consumers_that_still_search_holds_up_no_turn(monkeypatch):
+    monkeypatch.setattr(limits, "SEARCH_SLICE_COUNT", 10)
+    monkeypatch.setattr(limits, "SEARCHED_PER_TURN_COUNT", 10)
+    server = filled(2000)
+    for number in range(20):
+        config = {"name": f"w{number}", "deliver_subject": f"_I.{number}"}
+        config["filter_subject"] = "$KV.b.*.1"
+        body = json.dumps({"stream_name": "KV_b", "config": config}).encode()
+        server.publish(f"$JS.API.CONSUMER.CREATE.KV_b.w{number}", body)
+    server.sync()
+    stream = server.node.streams["KV_b"]
+    server.publish("$JS.API.CONSUMER.LIST.KV_b", b"", "_I.list")
+    most = 0
+    while b"MSG _I.list" not in server.out.get(1, b""):
+        before = stream.looked
+        server.turn(TimerFired())
+        most = max(most, stream.looked - before)
+    assert 0 < most <= 200
