@@ -22,6 +22,8 @@ POLICIES = [
     '"deliver_policy":"by_start_sequence","opt_start_seq":7',
 ]
 FILTERS = ["$KV.b.>", "$KV.b.k1", "$KV.b.*.x"]
+LASTING = ',"inactive_threshold":3600000000000'
+FLOW = LASTING + ',"flow_control":true,"idle_heartbeat":5000000000'
 KEYS = ["k0", "k1", "k2", "k1.x", "k2.x"]
 
 
@@ -45,9 +47,9 @@ def random_command(random: Random, desk: Desk):
             return Publish(subject, "", header, b"v", desk.now)
 
 
-def new_consumer(random: Random, name: str, now: int) -> CreateConsumer:
+def new_consumer(random: Random, name: str, now: int, more: str = "") -> CreateConsumer:
     config = f'{{"deliver_subject":"i.{name}","filter_subject":"{random.choice(FILTERS)}",'
-    config += random.choice(POLICIES) + "}"
+    config += random.choice(POLICIES) + more + "}"
     return CreateConsumer(config.encode(), name, "", "", now)
 
 
@@ -124,3 +126,61 @@ def check(desk: Desk, delivered: dict[str, list[int]]) -> None:
         if consumer.config.deliver_policy in ("all", "by_start_sequence"):
             start = max(consumer.config.opt_start_seq, last + 1)
             assert pending == [seq for seq in matching if seq >= start]
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_a_watch_is_told_its_end_by_a_host_that_polls_only_when_it_is_due(
+    seed, slices, monkeypatch
+):
+    """The host wakes consumers when interest changes, and polls at their deadline, no more."""
+    monkeypatch.setattr(limits, "FLOW_WINDOW_FIRST_BYTES", 150)
+    monkeypatch.setattr(limits, "FLOW_WINDOW_MAX_BYTES", 300)
+    random = Random(1000 + seed)
+    desk = Desk()
+    desk.make(
+        max_msgs_per_subject=random.choice([1, 3]),
+        allow_rollup_hdrs=True,
+        allow_msg_ttl=True,
+        subject_delete_marker_ttl=random.choice([0, SECOND_NS]),
+    )
+    consumers = desk.hosted["KV_b"]
+    listening: set[str] = set()
+    pending: dict[str, int] = {}
+
+    def is_heard(subject: str) -> bool:
+        return subject in listening
+
+    def run() -> None:
+        while (due := consumers.deadline()) is not None and due <= desk.now:
+            for one in consumers.poll(desk.now, is_heard, random.choice([1, 3, 500])):
+                if one.header and b"FlowControl" in one.header:
+                    consumers.on_flow_reply(one.reply, desk.now)
+                elif one.reply:
+                    name, count = one.reply.split(".")[3], int(one.reply.split(".")[8])
+                    pending[name] = count
+
+    for turn in range(80):
+        desk.now += random.randrange(SECOND_NS)
+        outcomes = [desk.commit("KV_b", random_command(random, desk)) for _ in range(2)]
+        if turn % 4 == 3:
+            command = new_consumer(random, f"c{turn}", desk.now, random.choice([LASTING, FLOW]))
+            outcomes.append(desk.commit("KV_b", command))
+        outcomes.append(desk.commit("KV_b", random_command(random, desk)))
+        desk.answered("KV_b", outcomes)
+        if random.random() < 0.6:
+            run()
+        if known := [consumer.config.deliver_subject for consumer in consumers]:
+            changed = random.choice(known)
+            listening ^= {changed}
+            consumers.wake(changed)
+    for consumer in consumers:
+        if consumer.config.deliver_subject not in listening:
+            listening.add(consumer.config.deliver_subject)
+            consumers.wake(consumer.config.deliver_subject)
+    run()
+    assert [consumer.name for consumer in consumers if consumer.num_pending] == []
+    desk.put("k1")  # who lost what was pending for him hears the next message
+    desk.put("k1.x")
+    run()
+    assert pending
+    assert [name for name, left in pending.items() if left] == []
