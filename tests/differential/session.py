@@ -29,6 +29,7 @@ from tests.interop.records import walk
 CALL_S = 20.0
 EXPIRY_S = 8.0  # what expires has two seconds to live, and this long to be gone
 PAUSE_S = 0.002
+SILENCE_S = 6.0
 IDLE_S = 300.0  # no consumer is abandoned while its script runs
 EMPTY_ANSWERS = 2  # as often must an empty answer come before it is believed
 
@@ -362,12 +363,16 @@ class Session:
         self.taken += [message for message in found if message.reply.startswith("$JS.ACK")]
         return [told(message) for message in found]
 
-    async def ack(self, at: int, how: str) -> bytes:
-        """Answer one of the messages that were pulled, and wait until the server has it."""
+    async def ack(self, at: int, how: str) -> bytes | None:
+        """Answer one of the messages that were pulled, and wait until the server has it. A
+        new consumer of the name may not know of the message: then it says nothing (None)."""
         if not self.taken:
             raise LookupError("nothing was pulled")
         message = self.taken[at % len(self.taken)]
-        return (await self.nc.request(message.reply, how.encode(), timeout=CALL_S)).data
+        try:
+            return (await self.nc.request(message.reply, how.encode(), timeout=SILENCE_S)).data
+        except nats.errors.TimeoutError:
+            return None
 
     # -- republished copies
 

@@ -7,6 +7,7 @@ servers; only what still differs, in the same operation and field, is kept.
 """
 
 import re
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -18,16 +19,17 @@ Fails = Callable[[Script], Awaitable[bool]]
 PLAINER: tuple[object, ...] = (None, 0, 1, b"", b"x", "a", ">", False)
 OPTIONAL = {"last", "ttl", "filters", "subject", "keep", "seq", "headers"}
 MOST_RUNS = 400
+MOST_S = 60.0  # a script that waits in vain takes long, each time
 
 
 async def shrunk(script: Script, fails: Fails) -> Script:
     """The smallest script found from this one for which `fails` holds; it holds for this one."""
-    runs = 0
+    runs, end = 0, time.monotonic() + MOST_S
 
     async def still(candidate: Script) -> bool:
         nonlocal runs
         runs += 1
-        return runs <= MOST_RUNS and await fails(candidate)
+        return runs <= MOST_RUNS and time.monotonic() < end and await fails(candidate)
 
     before = None
     while before != script:
