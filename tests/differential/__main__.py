@@ -53,7 +53,9 @@ async def run(first: int, count: int, most: int, *, outcomes: bool) -> int:
     for what, times in failed.most_common():
         print(f"{times:5} x {what}")
     for ran in pair.unsteady[:most]:
-        print(f"unsteady: seed {ran.script.seed}: {ran.differences[0].kind} {ran.differences[0]}")
+        print(f"unsteady: seed {ran.script.seed}, step {ran.differences[0].at}")
+        for each in ran.differences[:6]:
+            print(f"  {each.kind} {each}")
     print(
         f"{done} scripts, {failed.total()} differ, {len(pair.unsteady)} unsteady, "
         f"{time.monotonic() - start:.1f} s"

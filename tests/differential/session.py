@@ -27,6 +27,7 @@ from tests.differential.script import CODE, Latest, Op, Script, Seq, Subject
 from tests.interop.records import walk
 
 CALL_S = 20.0
+STEP_S = 3 * CALL_S  # a step may be several calls
 EXPIRY_S = 8.0  # what expires has two seconds to live, and this long to be gone
 PAUSE_S = 0.002
 SILENCE_S = 6.0
@@ -103,7 +104,7 @@ class Session:
     open: Open | None = None
 
     def __post_init__(self) -> None:
-        self.js = self.nc.jetstream()
+        self.js = self.nc.jetstream(timeout=CALL_S)
         self.stream = f"KV_{self.bucket}"
         self.prefix = f"$KV.{self.bucket}."
         self.names = {
@@ -121,7 +122,7 @@ class Session:
             args["headers"] = {name: str(value) for name, value in args["headers"].items()}
         names = {**self.names, "s": self, "kv": self.kv, **args}
         try:
-            value = await asyncio.wait_for(eval(CODE[op.kind], names), CALL_S)
+            value = await asyncio.wait_for(eval(CODE[op.kind], names), STEP_S)
         except Exception as error:  # noqa: BLE001 (an exception is a result here)
             value = error
         else:
