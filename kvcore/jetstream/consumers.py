@@ -204,6 +204,11 @@ class Consumers:
             self._forget(name)
         return self._parting
 
+    def take_leave(self) -> list[Delivery]:
+        """The server stops: what to tell those who wait."""
+        tracked = [each for each in self._by_name.values() if isinstance(each, TrackedConsumer)]
+        return [one for consumer in tracked for one in consumer.take_leave()]
+
     def deadline(self) -> Nanos | None:
         """When `poll` and `abandoned` want to be called next; 0 is at once."""
         if self._awake or self._parting or self._unready:

@@ -14,6 +14,7 @@ is told how it ended by a status instead of a message:
     409 Batch Completed                    the batch is full; there were bytes left
     409 Exceeded MaxWaiting, MaxRequest... the consumer doesn't allow it
     409 Consumer Deleted
+    409 Server Shutdown                    on one server: ask again when it is back
 
 Those that end early carry what was not delivered, `Nats-Pending-Messages` and `-Bytes`.
 
@@ -174,6 +175,12 @@ class Pulls:
     def dismiss(self) -> list[Delivery]:
         """The consumer is deleted."""
         out = [status(each.reply, "409 Consumer Deleted") for each in self._waiting]
+        self._waiting.clear()
+        return out
+
+    def take_leave(self) -> list[Delivery]:
+        """The server stops."""
+        out = [each.status("409 Server Shutdown") for each in self._waiting]
         self._waiting.clear()
         return out
 

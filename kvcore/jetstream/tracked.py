@@ -185,6 +185,10 @@ class TrackedConsumer(Consumer):
         waiting = self._pulls.dismiss() if self._pulls is not None else []
         return self._said + waiting
 
+    def take_leave(self) -> list[Delivery]:
+        """The server stops: what to tell those who wait."""
+        return self._pulls.take_leave() if self._pulls is not None else []
+
     # -- what its clients get --------------------------------------------------------------
 
     def serve(self, now: Nanos, has_interest: Callable[[str], bool], budget: int) -> list[Delivery]:

@@ -155,6 +155,10 @@ class Host:
             self._tell(consumer_action(self.name, name, "delete"))
         self._tell(stream_action(self.name, "delete"))
 
+    def take_leave(self) -> None:
+        """The server stops: those who wait at a consumer are told."""
+        self._broker.deliver(self.consumers.take_leave())
+
     # -- what arrives ----------------------------------------------------------------------
 
     def propose(self, command: StreamCommand) -> int:

@@ -73,6 +73,7 @@ class Order(Enum):
     """What an operator can tell a running server."""
 
     LAME_DUCK = "lame duck"
+    SHUT_DOWN = "shut down"
 
 
 @dataclass(frozen=True, slots=True)

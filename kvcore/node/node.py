@@ -63,11 +63,11 @@ from kvcore.node.io import (
     Event,
     Measured,
     Operator,
-    Order,
     Synced,
     TimerFired,
 )
 from kvcore.node.observed import MetaGroup, Observed
+from kvcore.node.orders import obey
 from kvcore.node.restores import Restores
 from kvcore.node.sight import Gauge
 from kvcore.node.system import System
@@ -145,8 +145,8 @@ class Node(Observed):
                 self._on_timer(now)
             case Measured():
                 self._gauge.read(event, now)
-            case Operator(Order.LAME_DUCK):
-                self._broker.lame_duck(now)
+            case Operator(order):
+                obey(order, self._broker, self._hosts, now)
             case _:
                 assert_never(event)
 

@@ -344,6 +344,8 @@ class Driver:
         if self._ended:
             return
         self._disk.stop()
+        self._scheduled = True  # the last turn is this one; the loop may be closed already
+        self.order(Order.SHUT_DOWN)
         try:
             ticket = self._flush()
             if self._sync != "never":

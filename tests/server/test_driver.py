@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import ClassVar
 
 import pytest
 
@@ -14,7 +15,10 @@ from kvcore.server.driver import Clock, Driver
 class Bench:
     """A driver over stand-ins, on a real loop."""
 
+    made: ClassVar[list["Bench"]] = []
+
     def __init__(self, core, disk, **options) -> None:
+        self.made.append(self)
         self.core, self.disk = core, disk
         self.failures: list[str] = []
         self.driver = Driver(
@@ -25,6 +29,13 @@ class Bench:
             self.failures.append,
             **options,
         )
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left():
+    yield
+    while Bench.made:
+        Bench.made.pop().driver.stop_disk()
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.support.require import program, require
 from tests.support.servers import running, start
 from tests.support.wait import eventually
-from tests.support.wire import Wire
+from tests.support.wire import Delivery, Wire
 
 SERVE = [sys.executable, "-m", "kvcore.cli.main", "serve"]
 CONNECT = '{"verbose":false,"protocol":1,"headers":true,"no_responders":true}'
@@ -205,6 +205,22 @@ def test_an_address_that_others_reach_without_a_password_is_warned_about(tmp_pat
     process.terminate()
     process.communicate(timeout=20)
     assert any("ANYONE who can reach 0.0.0.0" in line for line in lines)
+
+
+def test_sigterm_tells_those_who_wait_for_messages_that_none_will_come(server):
+    with Wire(server.port, CONNECT) as wire:
+        wire.api("STREAM.CREATE.KV_b", BUCKET)
+        consumer = {"name": "c", "ack_policy": "explicit"}
+        wire.api("CONSUMER.CREATE.KV_b.c", {"stream_name": "KV_b", "config": consumer})
+        request = json.dumps({"batch": 3}).encode()
+        head = f"PUB $JS.API.CONSUMER.MSG.NEXT.KV_b.c _INBOX.p {len(request)}\r\n".encode()
+        wire.send(b"SUB _INBOX.p 9\r\n" + head + request + b"\r\n")
+        eventually(lambda: wire.api("CONSUMER.INFO.KV_b.c")["num_waiting"] == 1)
+        server.process.terminate()
+        told = wire.frame()
+        assert isinstance(told, Delivery), told
+        assert told.header.startswith(b"NATS/1.0 409 Server Shutdown\r\n"), told
+        assert wire.frame() is None
 
 
 def test_lame_duck_tells_clients_takes_no_new_ones_and_ends(tmp_path):
