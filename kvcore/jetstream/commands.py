@@ -78,7 +78,10 @@ class UpdateConfig:
 
 @dataclass(frozen=True, slots=True)
 class CreateConsumer:
-    """Add a consumer, or change one; `action` is "", "create" or "update"."""
+    """Add a consumer, or change one; `action` is "", "create" or "update", or "first": the
+    request named none, and there was no such consumer when it came. Of several that come at
+    once, as when a queue group starts, one is the first; the others must deliver where it
+    does."""
 
     config_json: bytes
     name: str

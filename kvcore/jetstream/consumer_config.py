@@ -20,6 +20,7 @@ from kvcore.jetstream import consumer_checks
 from kvcore.jetstream.config import API_LEVEL, StreamConfig
 from kvcore.jetstream.documents import kind, read_object, write
 from kvcore.jetstream.errors import (
+    CONSUMER_BOUND,
     CONSUMER_EXISTS,
     CONSUMER_MISSING,
     CONSUMERS_FULL,
@@ -173,6 +174,8 @@ def admit(
     if existing is None:
         return _admit_new(document, action, stream, filters)
     config = replace(_built(document), pause_until=existing.pause_until)
+    if action == "first" and config.deliver_subject != existing.deliver_subject:
+        return CONSUMER_BOUND
     if config != existing:
         if action == "create":
             return CONSUMER_EXISTS

@@ -69,11 +69,16 @@ def _create(context: Context, call: Call, *, durable: bool) -> Action:
     command = CreateConsumer(
         write(wanted),
         name or _new_name(context, stream_name),
-        str(document.get("action") or ""),
+        str(document.get("action") or "") or _seen(context, stream_name, name),
         call.reply,
         call.now,
     )
     return ProposeStream(stream_name, command)
+
+
+def _seen(context: Context, stream_name: str, name: str) -> str:
+    """The action of a request that names none: whether it means to add the consumer."""
+    return "first" if context.catalog.consumers(stream_name).get(name) is None else ""
 
 
 def _is_bound_elsewhere(

@@ -1,5 +1,7 @@
 """Push consumers as a client sees them: what is delivered, in which order, how many follow."""
 
+import json
+
 import pytest
 
 from kvcore import limits
@@ -213,6 +215,20 @@ def test_commands_of_one_turn_are_followed_one_by_one(desk):
     desk.subscribe()
     assert seen(desk.poll()) == [("b", 2, 1, 0)]
     assert desk.hosted["KV_b"].get("gone") is None
+
+
+def test_of_a_queue_group_that_starts_at_once_one_member_makes_the_consumer(desk):
+    """Each looked before and found none; the others shall join the first with their next call."""
+    actions = []
+    for member in ("x", "y", "x"):
+        config = {"durable_name": "d", "deliver_subject": f"_I.{member}", "deliver_group": "g"}
+        body = json.dumps({"stream_name": "KV_b", "config": config}).encode()
+        subject = "$JS.API.CONSUMER.DURABLE.CREATE.KV_b.d"
+        actions += desk.api.handle(subject, f"r{len(actions)}", body, desk.now)
+    outcomes = [desk.commit("KV_b", action.command) for action in actions]
+    answers = [json.loads(one.payload) for one in desk.answered("KV_b", outcomes)]
+    assert [one.get("error", {}).get("err_code") for one in answers] == [None, 10013, None]
+    assert desk.info("d")["config"]["deliver_subject"] == "_I.x"
 
 
 def test_headers_only_drops_the_value_and_says_how_long_it_was(desk):
