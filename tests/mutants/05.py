@@ -9,6 +9,7 @@ HINTS = {
     "ex_05a__never_ready": "05a.late",
     "ex_05a__ready_for_a_moment": "05a.flips",
     "ex_05a__ready_is_a_method": "05a.shape",
+    "ex_05a__awaits": "05a.shape",
     "ex_05a__no_tombstones": "05a.tombstones",
     "ex_05a__deletes_but_no_purges": "05a.tombstones",
     "ex_05a__the_last_that_came": "05a.order",
@@ -132,6 +133,11 @@ class ex_05a__ready_is_a_method__LocalCache(Right):
 
     def ready(self):
         return self.complete
+
+
+class ex_05a__awaits__LocalCache(Right):
+    async def apply(self, entry):
+        super().apply(entry)
 
 
 class ex_05a__no_tombstones__LocalCache(Right):

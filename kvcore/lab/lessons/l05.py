@@ -12,7 +12,7 @@ Left out: keys whose tombstone was compacted while a watcher was away; no delive
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
@@ -208,14 +208,16 @@ def _case(seed: int) -> Case:
         "empty_value": "No bytes is a value too. What tells an empty put from a tombstone?",
         "initial": "This key was written before the watch began, and never since. Which "
         "deliveries told of it?",
-        "gap": "The newest entry was delivered, and the cache did not take it. Must revisions "
-        "follow each other without gaps?",
+        "gap": "The newest entry of this key was delivered, and the cache does not have it. What "
+        "made apply leave it out? Must revisions follow each other without gaps?",
         "missing": "Nothing of this key was ever delivered. What is the answer for it?",
-        "shape": "ready is an attribute or a property, True or False; get gives bytes or None.",
+        "shape": "ready is an attribute or a property, True or False; apply and get are plain "
+        "functions, and get gives bytes or None.",
         "error": "Read the line above: which of its values may be None, or not there yet?",
     },
     compare="One keeps the newest entry of each key; the other keeps all it heard, and thinks "
-    "when asked. Both keep the tombstones: a cache that forgets a key forgets when it went.",
+    "when asked. Both keep the tombstones: a cache that forgets a key forgets when it went. One "
+    "newest revision for the whole cache is enough as long as each watcher follows every key.",
 )
 def check_05a(local_cache: Any, seeds: Iterable[int]) -> Verdict:
     """A fresh cache for each seed's deliveries."""
@@ -232,8 +234,16 @@ def check_05a(local_cache: Any, seeds: Iterable[int]) -> Verdict:
 def _judge(local_cache: Any, case: Case, seed: int) -> Verdict | None:
     cache = local_cache()
     for place, entry in enumerate(((), *case.fed)):
-        if place:
-            cache.apply(entry)
+        done = cache.apply(entry) if place else None
+        if isinstance(done, Coroutine):
+            done.close()
+            return not_yet(
+                "apply gave a coroutine, which nobody awaits",
+                "apply is called, not awaited",
+                seed=seed,
+                hint="shape",
+                trace=_trace(case, place),
+            )
         verdict = _judge_ready(cache.ready, case, place, seed)
         if verdict is not None:
             return verdict

@@ -98,7 +98,7 @@ def _questions(seed: int) -> list[Question]:
         (
             "A revision that is still there has a key you can read. One that is gone was "
             "overwritten, later, by its own key: which keys were written later? And why: think of "
-            "what was left in experiment 5 when the watcher came back."
+            "what was left in experiment 4 when the watcher came back."
         ),
         (
             "gone = revisions between the two that are not in left; none: 'no'. For each of them, "
@@ -123,7 +123,7 @@ def _questions(seed: int) -> list[Question]:
         "batch": "In experiment 1 each write came in a delivery of its own. Try two puts without "
         "a pause: how many are heard?",
         "numbers": "Gaps between a key's revisions may be other keys. Does this say that a value "
-        "of its own is never skipped? Look at the last picture.",
+        "of its own is never skipped? Look at the picture of experiment 4.",
         "shape": "skipped gives one of the three texts, and why is one of the four words.",
     },
     compare="One asks of each gone revision who may have overwritten it. The other needs a single "
