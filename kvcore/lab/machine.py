@@ -2,7 +2,7 @@
 
     PASS  Python           3.11.7
     WARN  port 4222        in use: kvcore serve -p -1 takes any free one
-    FAIL  nats-py          missing: pip install kvcore
+    FAIL  nats-py          missing: make lab installs it
 
 PASS is fine, WARN is something that only a part of the course wants, FAIL is required.
 Lesson 00 calls `preflight`, `kvcore doctor` writes the same `report`: one list, one answer.
@@ -107,7 +107,7 @@ def _python() -> Iterator[Finding]:
 
 def _packages() -> Iterator[Finding]:
     for names, verdict, advice in (
-        (REQUIRED, "FAIL", "pip install kvcore"),
+        (REQUIRED, "FAIL", "make lab installs it"),
         (("uvloop",), "WARN", "pip install uvloop: the server runs about twice as fast"),
         (COURSE, "WARN", "make lab installs it: the course needs it, a server doesn't"),
     ):

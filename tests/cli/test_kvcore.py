@@ -73,4 +73,4 @@ def test_the_doctor_names_a_port_in_use(monkeypatch):
 def test_the_doctor_names_a_missing_package(monkeypatch):
     monkeypatch.setattr(machine, "REQUIRED", ("no-such-package",))
     found = next(iter(machine._packages()))
-    assert (found.verdict, found.text) == ("FAIL", "missing: pip install kvcore")
+    assert (found.verdict, found.text) == ("FAIL", "missing: make lab installs it")
