@@ -12,7 +12,8 @@ line number. So every value is an `Entry`: what was written, and where.
 A bare word ends at white space or at one of `, ; ] }`; a `#` or `//` inside one is part of
 it, which is why a URL needs no quotes. A word is kept as it was written: whether `2m` is two
 minutes, two million or a password is known to whoever uses it. `size` and `switch` read the
-commonest meanings (`1k` is 1000, `1kb` and `1kib` are 1024).
+commonest meanings (`1k` is 1000, `1kb` and `1kib` are 1024). The whole file may stand in
+braces: so JSON, which programs write, can be read too.
 
 Left out: `include`, which is refused by name; dates; block strings in parentheses.
 """
@@ -73,7 +74,7 @@ _DEPTH = limits.JSON_DEPTH_COUNT
 
 def parse(text: str, environment: Mapping[str, str]) -> dict[str, Entry]:
     """The file's outermost block; raises `ConfError`."""
-    return _Reader(text, environment).block(closed_by="", scopes=[])
+    return _Reader(text, environment).file()
 
 
 def size(text: str) -> int | None:
@@ -98,6 +99,18 @@ class _Reader:
         self._environment = environment
         self._at = 0
         self._line = 1
+
+    def file(self) -> dict[str, Entry]:
+        """The outermost block, which may stand in braces."""
+        self._skip(separators=True)
+        if self._peek() != "{":
+            return self.block(closed_by="", scopes=[])
+        self._at += 1
+        found = self.block("}", [])
+        self._skip(separators=True)
+        if self._peek():
+            raise ConfError(self._line, "the block that is the whole file ends before this")
+        return found
 
     def block(self, closed_by: str, scopes: list[dict[str, Entry]]) -> dict[str, Entry]:
         found: dict[str, Entry] = {}

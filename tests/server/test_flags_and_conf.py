@@ -202,6 +202,19 @@ def test_jetstream_can_be_switched_in_the_file(file):
     assert settings("-c", file("jetstream {}"), name="nats-server").jetstream is True
 
 
+def test_a_configuration_may_be_written_as_json(file):
+    text = """# made by a program
+    {
+      "port": 4567, "jetstream": {"store_dir": "/tmp/js", "max_file_store": 1048576},
+      "authorization": {"users": [{"user": "a", "password": "b"}]}
+    }
+    // the end
+    """
+    found = settings("-c", file(text))
+    assert (found.port, found.jetstream, found.store_dir) == (4567, True, "/tmp/js")
+    assert found.users == (User("a", "b"),)
+
+
 def test_a_variable_may_come_from_the_environment(file):
     found = settings("-c", file("port: $PORT"), environment={"PORT": "4500"})
     assert found.port == 4500
@@ -248,6 +261,8 @@ def test_a_variable_may_come_from_the_environment(file):
         ("ping_interval: 2x\n", 1, "no duration"),
         ("a { " * 60 + "}" * 60, 1, "deeper"),
         ("listen: here\n", 1, "HOST:PORT"),
+        ('{"port": 1}\n"debug": true', 2, "the whole file ends before this"),
+        ('{\n"port": 1\n', 3, "ends inside the block of line 1"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_its_line(file, text, line, said):
