@@ -62,9 +62,10 @@ async def bucket_log(
 ) -> list[Entry]:
     """Every message of a bucket's stream, oldest first, with ghosts where one is gone.
 
-    Values are decoded as UTF-8 (`text`), undecodable bytes replaced; NotFoundError if there
-    is no such bucket. A ghost shows what an earlier look, given as `known`, saw in its place,
-    and `because`, the reason that whoever removed the messages since can give.
+    Values are decoded as UTF-8, undecodable bytes replaced; without `text` only their length
+    is shown. NotFoundError if there is no such bucket. A ghost shows what an earlier look,
+    given as `known`, saw in its place, and `because`, the reason that whoever removed the
+    messages since can give.
     """
     seen = {each.revision: each for each in known}
     stream = f"KV_{bucket}"
@@ -80,7 +81,8 @@ async def bucket_log(
             continue
         headers = message.headers or {}
         operation = _OPERATIONS.get(headers.get("KV-Operation", ""), "put")
-        value = (message.data or b"").decode("utf-8", "replace") if text else ""
+        data = message.data or b""
+        value = data.decode("utf-8", "replace") if text else f"{len(data)} B"
         key = (message.subject or "").removeprefix(prefix)
         entries.append(Entry(seq, key, value, operation))
     return entries

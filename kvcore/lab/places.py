@@ -17,12 +17,14 @@ import linecache
 import reprlib
 import sysconfig
 from collections.abc import Coroutine, Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType, TracebackType
 
 LINES_COUNT = 6
 NAMES_COUNT = 6
 VALUE_CHARACTERS = 40
+FIELDS_CHARACTERS = 80
 
 _OURS = (
     str(Path(__file__).resolve().parents[1]),
@@ -128,7 +130,10 @@ def _line(frame: FrameType, number: int) -> str:
 
 
 class _Short(reprlib.Repr):
-    """`repr`, bounded; of an object of somebody's class only the class, for it has an address."""
+    """`repr`, bounded; of an object of somebody's class only the class, for it has an address.
+
+    A dataclass of ours shows its fields: it is what a check hands to a learner.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -138,6 +143,9 @@ class _Short(reprlib.Repr):
     def repr_instance(self, x: object, level: int) -> str:
         if type(x).__module__ == "builtins" and not callable(x):
             return super().repr_instance(x, level)
+        if is_dataclass(x) and type(x).__module__.startswith("kvcore."):
+            text = repr(x)
+            return text if len(text) <= FIELDS_CHARACTERS else text[: FIELDS_CHARACTERS - 1] + "…"
         return f"<{type(x).__name__}>"
 
 

@@ -10,6 +10,7 @@ from kvcore.lab import sandbox
 from kvcore.lab.sandbox import Failure, Value
 from kvcore.sim import drive
 from kvcore.sim.loop import VirtualLoop
+from kvcore.viz import Entry
 from tests.support import wrong_code
 from tests.support.exercises import in_virtual_time
 from tests.support.wrong_code import (
@@ -89,6 +90,11 @@ def test_an_error_is_told_with_the_learners_lines_and_what_their_names_held():
     assert "return inner(values, 7)" in told
     assert "values = [1, 2], place = 7" in told
     assert outcome.trace[-1] == "IndexError: list index out of range"
+
+
+def test_what_a_check_hands_over_is_told_with_its_fields():
+    outcome = sandbox.run(lambda: outer(Entry(3, "a", "on")), outer)
+    assert "values = Entry(revision=3, key='a', value='on'" in "\n".join(outcome.trace)
 
 
 def test_a_value_whose_repr_fails_does_no_harm_to_the_trace():
