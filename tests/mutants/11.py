@@ -28,6 +28,7 @@ HINTS = {
     "ex_11b__bytes_before_count": "11b.order",
     "ex_11b__subject_last": "11b.order",
     "ex_11b__size_last": "11b.order",
+    "ex_11b__with_the_number": "11b.text",
     "ex_11b__tries_it_out": "11b.touched",
     "ex_11b__yes_or_no": "11b.shape",
     "ex_11b__the_messages": "11b.shape",
@@ -261,6 +262,11 @@ def ex_11b__subject_last__admit(write, state, cfg):
 def ex_11b__size_last__admit(write, state, cfg):
     order = ("subject", "count", "bytes", "size")
     return _refusal(write, state, cfg, order=order) or _evicted(write, state, cfg)
+
+
+def ex_11b__with_the_number__admit(write, state, cfg):
+    said = _admit(write, state, cfg)
+    return f"10077 {said}" if isinstance(said, str) else said
 
 
 def ex_11b__tries_it_out__admit(write, state, cfg):

@@ -8,12 +8,21 @@ The function that decides is exercise 11b, in `l11_admit`.
 Left out: consumers, which only matter to streams that are no buckets.
 """
 
+import re
+
 from kvcore.lab.lessons.l11_admit import check_11b
 from kvcore.lab.quiz import Question, questionnaire
 
 __all__ = ["CHANGES", "WRITES", "check_11b"]
 
 FULL, STALE = "refused: bytes", "refused: revision"
+
+
+def _goes_4_5(given: object) -> bool:
+    """In either order, and with a comma or without."""
+    told = re.fullmatch(r"\s*goes:([\d\s,]+)", str(given), re.IGNORECASE)
+    return told is not None and sorted(re.findall(r"\d+", told[1])) == ["4", "5"]
+
 
 WRITES = {
     "1 put a, 10": Question("stored", {"goes: 1": "room"}),
@@ -43,6 +52,7 @@ WRITES = {
     "10 put a, 60": Question(
         "goes: 4 5",
         {"goes: 4": "again", "goes: 4 6": "front", FULL: "changed", "goes: 5": "front"},
+        accept=_goes_4_5,
     ),
 }  # fmt: skip
 
@@ -93,6 +103,8 @@ questionnaire(
     },
     sure="`new` lets the newcomer pay, `old` whoever came first; neither looks at what a writer "
     "had read.",
+    compare="On paper the list and its sum decide each write. `admit`, the next exercise, is the "
+    "same list with the questions written down.",
 )  # fmt: skip
 
 NOTHING, OLD, ALL, REFUSED = "nothing goes", "old values go", "all goes", "refused"
@@ -155,4 +167,6 @@ questionnaire(
     },
     sure="Nobody should set interest on a bucket: it has no consumers, so nothing is wanted, "
     "and the current values go with the old ones.",
+    compare="Each change is tried on a spare bucket with the same settings: what is refused says "
+    "so, and what goes is missing from the list right after.",
 )  # fmt: skip

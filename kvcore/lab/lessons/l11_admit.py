@@ -1,29 +1,30 @@
 """The check of exercise 11b: may a write come in, and who must go for it?
 
-Streams with limits of every kind are made in a world of their own, and written to. Of each
-write is kept what was there before, what the server said, and what was gone afterwards; the
-learner's function must say the same. When it doesn't, all of its answers are held against
-the beliefs in `l11_rules`, and the hint is the one of the belief that fits them best.
+Streams with limits of every kind are made, the machines that a server runs, and written to.
+Of each write is kept what was there before, what the stream said, and what was gone
+afterwards; the learner's function must say the same. When it doesn't, all of its answers are
+held against the beliefs in `l11_rules`, and the hint is the one of the belief that fits best.
 
-Left out: writes at the same moment. One server takes one after the other.
+Left out: client and server. They change nothing here (tests/lessons/test_levers.py sends the
+same writes over the wire, to kvcore and to nats-server) and would take a learner's time.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from random import Random
 from typing import Any
 
-from nats.aio.client import Client
-from nats.js.client import JetStreamContext
-from nats.js.errors import APIError
-
-from kvcore.lab.cluster import Cluster
+from kvcore.jetstream.checks import normalised
+from kvcore.jetstream.commands import Publish
+from kvcore.jetstream.config import from_document
+from kvcore.jetstream.stream import Stream
 from kvcore.lab.exercise import exercise
 from kvcore.lab.feedback import Verdict, not_yet, passed, shown
 from kvcore.lab.lessons.l11_rules import (
     BELIEFS,
+    ERRORS,
     Outcome,
     Settings,
     Stored,
@@ -31,13 +32,13 @@ from kvcore.lab.lessons.l11_rules import (
     believed,
     size_of,
 )
-from kvcore.lab.trial import in_world
+from kvcore.storage.memory import MemoryStorage
+from kvcore.storage.overlay import Overlay
 
 __all__ = ["check_11b"]
 
 WRITES = 13
 SUBJECTS = ("s.a", "s.b", "s.a.b")
-MARK = {"KV-Operation": "DEL"}
 BLOCK = b"NATS/1.0\r\nKV-Operation: DEL\r\n\r\n"
 FREE: Settings = {
     "history": -1, "max_msgs": -1, "max_bytes": -1, "max_msg_size": -1,
@@ -82,51 +83,39 @@ def writes(rng: Random) -> Iterator[Write]:
         yield Write(rng.choice(SUBJECTS), body, header)
 
 
-async def record(client: Client, seed: int) -> list[Case]:
-    """Makes the streams of a seed one after the other, and writes down what happens."""
-    rng, js = Random(seed), client.jetstream()
-    cases: list[Case] = []
-    for number, cfg in enumerate(settings(rng)):
-        name = f"SCRAP{number}"
-        await _make(js, name, cfg)
+@lru_cache(maxsize=64)
+def cases(seed: int) -> tuple[Case, ...]:
+    """Makes the streams of a seed one after the other, writes to them, and notes what happens."""
+    rng = Random(seed)
+    found: list[Case] = []
+    for cfg in settings(rng):
+        stream = _made(cfg)
         state: tuple[Stored, ...] = ()
         for write in writes(rng):
-            outcome, after = await _written(client, name, write, state)
-            cases.append(Case(cfg, state, write, outcome))
-            state = after
-        await js.delete_stream(name)
-    return cases
+            case, state = _written(stream, cfg, write, state)
+            found.append(case)
+    return tuple(found)
 
 
-async def _make(js: JetStreamContext, name: str, cfg: Mapping[str, Any]) -> None:
+def _made(cfg: Settings) -> Stream:
     fields = {key: value for key, value in cfg.items() if key != "history"}
-    await js.add_stream(name=name, subjects=["s.>"], max_msgs_per_subject=cfg["history"], **fields)
+    document = {"name": "S", "subjects": ["s.>"], "max_msgs_per_subject": cfg["history"], **fields}
+    return Stream(1, normalised(from_document(document)), 0, Overlay(MemoryStorage()))
 
 
-async def _written(
-    client: Client, name: str, write: Write, state: tuple[Stored, ...]
-) -> tuple[Outcome, tuple[Stored, ...]]:
-    headers = dict(MARK) if write.header else None
-    try:
-        ack = await client.jetstream().publish(write.subject, write.body, headers=headers)
-    except APIError as error:
-        return str(error.description), state
-    told = await client.request(f"$JS.API.STREAM.INFO.{name}", b'{"deleted_details": true}')
-    now = json.loads(told.data)["state"]
-    gone = set(now.get("deleted") or ())
-    known = (*state, Stored(ack.seq, write.subject, size_of(write)))
-    after = tuple(e for e in known if e.revision >= now["first_seq"] and e.revision not in gone)
-    assert sum(each.size for each in after) == now["bytes"]
-    return [each.revision for each in state if each not in after], after
-
-
-@lru_cache(maxsize=64)
-def _cases(seed: int) -> tuple[Case, ...]:
-    return tuple(in_world(_recorded, seed=seed))
-
-
-async def _recorded(cluster: Cluster, seed: int) -> list[Case]:
-    return await record(await cluster.connect(), seed)
+def _written(
+    stream: Stream, cfg: Settings, write: Write, state: tuple[Stored, ...]
+) -> tuple[Case, tuple[Stored, ...]]:
+    """The case, and what is there after it."""
+    command = Publish(write.subject, "reply", write.header or None, write.body, time=0)
+    done = stream.apply(command, stream.last_seq + 1)
+    if not done.stored:
+        error = json.loads(done.payload)["error"]
+        return Case(cfg, state, write, str(error["description"])), state
+    gone = [each.revision for each in state if each.revision in done.removed]
+    known = (*state, Stored(done.stored, write.subject, size_of(write)))
+    after = tuple(each for each in known if each.revision not in done.removed)
+    return Case(cfg, state, write, gone), after
 
 
 @exercise(
@@ -171,6 +160,8 @@ async def _recorded(cluster: Cluster, seed: int) -> list[Case]:
         "parts are those?",
         "order": "Two limits refuse this write, and the client is told of one. Which is asked "
         "first?",
+        "text": "An error's text is the server's own words, as in the picture: without the number "
+        "before them, and with nothing of yours.",
         "touched": "`state` was changed. You were asked what would happen.",
         "shape": "Return the text of the error, or a list of revisions; an empty one if nobody "
         "goes.",
@@ -182,22 +173,24 @@ def check_11b(admit: Any, seeds: Iterable[int]) -> Verdict:
     """Every write to every stream of each seed."""
     count = refused = 0
     for seed in seeds:
-        cases = _cases(seed)
+        record = cases(seed)
         answers = []
-        for case in cases:
+        for case in record:
             state = list(case.state)
             said = admit(case.write, state, dict(case.cfg))
             if state != list(case.state):
                 return _verdict(case, said, seed, "touched")
             if not _is_shaped(said):
                 return _verdict(case, said, seed, "shape")
+            if isinstance(said, str) and said not in ERRORS:
+                return _verdict(case, said, seed, "text")
             answers.append(_plain(said))
-        wrong = [place for place, case in enumerate(cases) if answers[place] != case.outcome]
+        wrong = [place for place, case in enumerate(record) if answers[place] != case.outcome]
         if wrong:
-            hint, place = _why(cases, answers, wrong)
-            return _verdict(cases[place], answers[place], seed, hint)
-        count += len(cases)
-        refused += sum(isinstance(case.outcome, str) for case in cases)
+            hint, place = _why(record, answers, wrong)
+            return _verdict(record[place], answers[place], seed, hint)
+        count += len(record)
+        refused += sum(isinstance(case.outcome, str) for case in record)
     return passed(f"{count} writes to streams of every kind, {refused} of them refused")
 
 
@@ -211,12 +204,12 @@ def _plain(said: Any) -> Outcome:
     return said if isinstance(said, str) else sorted(said)
 
 
-def _why(cases: tuple[Case, ...], answers: list[Outcome], wrong: list[int]) -> tuple[str, int]:
+def _why(record: tuple[Case, ...], answers: list[Outcome], wrong: list[int]) -> tuple[str, int]:
     """The hint of the belief that gives most of the answers, and a case that shows it."""
-    best = sum(answers[at] == case.outcome for at, case in enumerate(cases))
+    best = sum(answers[at] == case.outcome for at, case in enumerate(record))
     hint, place = "", wrong[0]
     for belief in BELIEFS:
-        given = [believed(belief, case.write, case.state, case.cfg) for case in cases]
+        given = [believed(belief, case.write, case.state, case.cfg) for case in record]
         fits = sum(one == other for one, other in zip(given, answers, strict=True))
         explained = [at for at in wrong if given[at] == answers[at]]
         if explained and fits > best:
@@ -232,6 +225,7 @@ def _verdict(case: Case, said: object, seed: int, hint: str) -> Verdict:
     size = f"{len(case.write.body)} bytes{headed}"
     required = {
         "shape": "an error's text, or a list of revisions",
+        "text": "one of the four texts in the picture, or a list of revisions",
         "touched": "`state` as it was",
     }.get(hint, f"{shown(case.outcome)}, as on kvcore")
     return not_yet(

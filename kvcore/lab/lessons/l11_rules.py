@@ -18,6 +18,7 @@ TOO_LARGE = "message size exceeds maximum allowed"
 PER_SUBJECT = "maximum messages per subject exceeded"
 MESSAGES = "maximum messages exceeded"
 BYTES = "maximum bytes exceeded"
+ERRORS = (TOO_LARGE, PER_SUBJECT, MESSAGES, BYTES)  # in the order in which they are asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Belief:
     refuses: Literal["new", "both", "never"] = "new"
     replaces: Literal["as large", "never", "any", "net"] = "as large"
     write_once: Literal["asked", "never", "always"] = "asked"
-    order: tuple[str, ...] = (TOO_LARGE, PER_SUBJECT, MESSAGES, BYTES)
+    order: tuple[str, ...] = ERRORS
     evicts: Literal["oldest", "own", "one"] = "oldest"
     history: Literal["first", "last", "never"] = "first"
 
