@@ -256,6 +256,13 @@ def test_streams_in_a_ring_are_refused_whatever_their_filters(server):
     assert refused["error"]["description"] == "detected cycle"
 
 
+def test_an_origin_and_its_mirror_may_be_sources_of_one_stream(server):
+    server.make("M", mirror={"name": "O"})
+    server.make("S", sources=[{"name": "O"}, {"name": "M"}])
+    server.put("o.a")
+    assert server.held("S") == {1: "o.a", 2: "o.a"}
+
+
 @pytest.mark.parametrize("storage", ["file", "memory"])
 def test_what_goes_round_by_way_of_a_republish_goes_round_once_a_turn(server, storage):
     server.make("B", subjects=["b.>"], storage=storage)
