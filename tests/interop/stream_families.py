@@ -70,6 +70,9 @@ STREAM_ADD: tuple[Step, ...] = (
     R("stream find --cluster none -n"),
     R("stream find --leader none -n"),
     R("stream find --expression 'config.max_msgs == 100' -n"),
+    # One source from here on: nats-server tells several in any order.
+    R("stream rm SUM -f"),
+    R("stream add SUM --subjects sum --source KEPT --defaults"),
     R("stream report --subject 'all.>' --raw --name"),
     R("stream report --consumers --raw"),
     R("stream report --messages --raw"),
