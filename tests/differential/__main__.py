@@ -9,6 +9,7 @@ import uvloop
 
 from tests.differential.generator import generate
 from tests.differential.pair import servers
+from tests.differential.permissions import KNOWN
 from tests.differential.printer import report
 from tests.differential.shrinker import shrink
 from tests.support.require import find
@@ -31,6 +32,7 @@ PROGRESS = 500  # scripts between two lines that say how far a run is
 async def run(first: int, count: int, most: int, *, outcomes: bool) -> int:
     start = time.monotonic()
     failed: Counter[str] = Counter()
+    met: list[int] = []
     async with servers() as pair:
         done = 0
         async for ran in pair.all(generate(seed) for seed in range(first, first + count)):
@@ -42,6 +44,9 @@ async def run(first: int, count: int, most: int, *, outcomes: bool) -> int:
             if not ran.differences:
                 continue
             difference = ran.differences[0]
+            if is_known(ran.script.seed, difference.kind, difference.path):
+                met.append(ran.script.seed)
+                continue
             failed[f"{difference.kind} {difference.path}"] += 1
             if failed.total() <= most:
                 print(report(await shrink(pair, ran)), flush=True)
@@ -60,7 +65,15 @@ async def run(first: int, count: int, most: int, *, outcomes: bool) -> int:
         f"{done} scripts, {failed.total()} differ, {len(pair.unsteady)} unsteady, "
         f"{time.monotonic() - start:.1f} s"
     )
-    return 1 if failed else 0
+    gone = [each for each in KNOWN if first <= each < first + count and each not in met]
+    print("".join(f"known: seed {each}: {KNOWN[each].reason}\n" for each in met), end="")
+    print("".join(f"seed {each} differs no more: take it from the list\n" for each in gone), end="")
+    return 1 if failed or gone else 0
+
+
+def is_known(seed: int, kind: str, path: str) -> bool:
+    """True if this script's difference is one of the listed mistakes of nats-server."""
+    return seed in KNOWN and KNOWN[seed].covers(kind, path)
 
 
 def main() -> int:

@@ -2,7 +2,9 @@
 
 import pytest
 
+from tests.differential.__main__ import is_known
 from tests.differential.comparer import LATE, Comparer
+from tests.differential.permissions import KNOWN
 from tests.differential.script import Op
 from tests.differential.session import NotYetError, Step
 from tests.interop.records import walk
@@ -37,3 +39,12 @@ def test_what_nats_server_alone_let_wait_is_an_ordinary_difference(late: Excepti
     found = paths([step(1)], [step(late)])
     assert found
     assert LATE not in [path for _, path in found]
+
+
+def test_a_known_mistake_of_nats_servers_covers_its_own_script_call_and_path_alone():
+    seed, known = next(iter(KNOWN.items()))
+    path = known.path.replace("\\", "")
+    assert is_known(seed, known.kind, path)
+    assert not is_known(seed + 1, known.kind, path)
+    assert not is_known(seed, "get", path)
+    assert not is_known(seed, known.kind, "revision")
