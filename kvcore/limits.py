@@ -100,6 +100,19 @@ COMPACT_FLOOR_BYTES = 4 * MIB  # smaller files are not worth compacting
 UNSYNCED_INPUT_BYTES = 64 * MIB  # what may wait for one sync before clients are no longer read
 SYNC_INTERVAL_NS: Nanos = 2 * MINUTE_NS  # of `--sync interval`: nats-server's default
 
+# Consensus, and the links between servers. About 20 times faster than NATS's timers.
+HEARTBEAT_NS: Nanos = 50 * MILLISECOND_NS
+ELECTION_MIN_NS: Nanos = 300 * MILLISECOND_NS  # a time-out is drawn between the two
+ELECTION_MAX_NS: Nanos = 600 * MILLISECOND_NS
+NATS_HEARTBEAT_NS: Nanos = SECOND_NS  # `--timers nats`
+NATS_ELECTION_MIN_NS: Nanos = 4 * SECOND_NS
+NATS_ELECTION_MAX_NS: Nanos = 9 * SECOND_NS
+PEER_FRAME_BYTES = 8 * MIB  # the largest frame that a peer may send
+APPEND_BYTES = 1 * MIB  # entries in one AppendEntries, a single larger one aside
+APPENDS_IN_FLIGHT_COUNT = 64  # AppendEntries to one follower that wait for their answer
+INSTALL_CHUNK_BYTES = 256 * KIB  # of a snapshot on its way to a follower
+LOG_KEPT_COUNT = 4096  # applied entries that a leader keeps for followers who lag
+
 # Lame duck mode.
 LAME_DUCK_GRACE_NS: Nanos = 10 * SECOND_NS
 LAME_DUCK_DURATION_NS: Nanos = 2 * MINUTE_NS

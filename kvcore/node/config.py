@@ -44,6 +44,35 @@ class NkeyUser:
 
 
 @dataclass(frozen=True, slots=True)
+class Timers:
+    """How long a leader is silent at most, and how long its followers wait before they stand."""
+
+    heartbeat: Nanos = limits.HEARTBEAT_NS
+    election_min: Nanos = limits.ELECTION_MIN_NS
+    election_max: Nanos = limits.ELECTION_MAX_NS
+
+
+NATS_TIMERS = Timers(
+    limits.NATS_HEARTBEAT_NS, limits.NATS_ELECTION_MIN_NS, limits.NATS_ELECTION_MAX_NS
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterConfig:
+    """The cluster that a server belongs to.
+
+    `size` is how many servers it begins with, this one included: so many must have met, none
+    of them with a past, before they found the meta group together. `members` names them where
+    they are known in advance; then nobody has to meet first.
+    """
+
+    name: str
+    size: int
+    members: tuple[str, ...] = ()
+    timers: Timers = Timers()
+
+
+@dataclass(frozen=True, slots=True)
 class NodeConfig:
     """One server's settings; sizes in bytes, times in nanoseconds."""
 
@@ -73,6 +102,7 @@ class NodeConfig:
     store_dir: str = ""  # for reports only, as are the next two
     http_host: str = ""
     http_port: int = 0
+    cluster: ClusterConfig | None = None  # None: a server on its own
     lame_duck_grace: Nanos = limits.LAME_DUCK_GRACE_NS
     lame_duck_duration: Nanos = limits.LAME_DUCK_DURATION_NS
 

@@ -10,7 +10,11 @@ The order within `Effects` is the law: batches are written first, the sync cover
 has been written so far, client writes may leave at once (what they promise was synced in
 an earlier turn), closes come after the writes of their connection.
 
-Left out: peers. Their three events come with replication.
+Servers of one cluster are peers. A driver dials, authenticates and keeps one link to each,
+and says so by the peer's name; what travels on a link is the node's affair, and comes split
+wherever the network liked. Bytes for a peer without a link are dropped: consensus sends again.
+
+Left out: what the bytes between peers mean; that is `frames.py`.
 """
 
 from collections.abc import Mapping
@@ -44,6 +48,29 @@ class ClientClosed:
     """The client is gone; nothing more will reach it. `reason` is for the trace."""
 
     conn: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    """There is a link to the server of this name, and both ends have proved who they are."""
+
+    peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerData:
+    """Bytes from a peer, in order, split anywhere."""
+
+    peer: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerClosed:
+    """The link is gone, with what was on its way. A peer that only fell silent has no event."""
+
+    peer: str
     reason: str = ""
 
 
@@ -84,7 +111,16 @@ class Operator:
 
 
 Event: TypeAlias = (
-    ClientConnected | ClientData | ClientClosed | TimerFired | Synced | Measured | Operator
+    ClientConnected
+    | ClientData
+    | ClientClosed
+    | PeerConnected
+    | PeerData
+    | PeerClosed
+    | TimerFired
+    | Synced
+    | Measured
+    | Operator
 )
 
 
@@ -95,9 +131,13 @@ class Effects:
     `writes` maps a connection to its bytes, joined; `batches` maps an engine's name
     ("file", "memory") to what it must write; `sync` asks that the "file" engine be synced
     and answered with `Synced(sync)`; tickets ascend, and a later one covers the earlier.
+    `peers` maps a peer's name to the bytes for it; `unlinks` names links to be closed after
+    that, for the node found no sense in what came.
     """
 
     writes: Mapping[int, bytes] = field(default_factory=dict)
     closes: tuple[int, ...] = ()
     batches: Mapping[str, Batch] = field(default_factory=dict)
     sync: int | None = None
+    peers: Mapping[str, bytes] = field(default_factory=dict)
+    unlinks: tuple[str, ...] = ()

@@ -63,6 +63,9 @@ from kvcore.node.io import (
     Event,
     Measured,
     Operator,
+    PeerClosed,
+    PeerConnected,
+    PeerData,
     Synced,
     TimerFired,
 )
@@ -145,6 +148,8 @@ class Node(Observed):
                 self._on_timer(now)
             case Measured():
                 self._gauge.read(event, now)
+            case PeerConnected() | PeerData() | PeerClosed():
+                raise AssertionError("a server on its own has no peers")
             case Operator(order):
                 obey(order, self._broker, self._hosts, now)
             case _:

@@ -9,6 +9,7 @@ The file is one JSON list per line, bytes as Latin-1 text:
 
     {"kvcore": 1, "seed": …, "now": …, "config": {…}}     the first line
     ["C", now, conn, host, port]  ["D", now, conn, bytes]  ["X", now, conn, reason]
+    ["c", now, peer]  ["d", now, peer, bytes]  ["x", now, peer, reason]
     ["T", now]  ["S", now, ticket]  ["M", now, memory, cpu, cores]  ["O", now, order]
     ["E", digest]                                          end of a turn
 
@@ -24,11 +25,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import assert_never
+from typing import Any, assert_never
 
 from kvcore.limits import Nanos
 from kvcore.nats.permissions import Permissions, Responses, Rule
-from kvcore.node.config import NkeyUser, NodeConfig, User
+from kvcore.node.config import ClusterConfig, NkeyUser, NodeConfig, Timers, User
 from kvcore.node.io import (
     ClientClosed,
     ClientConnected,
@@ -38,6 +39,9 @@ from kvcore.node.io import (
     Measured,
     Operator,
     Order,
+    PeerClosed,
+    PeerConnected,
+    PeerData,
     Synced,
     TimerFired,
 )
@@ -62,6 +66,11 @@ def digest(effects: Effects) -> str:
         sha.update(data)
     for conn in effects.closes:
         sha.update(b"close %d\n" % conn)
+    for peer, data in effects.peers.items():
+        sha.update(f"peer {peer} {len(data)}\n".encode())
+        sha.update(data)
+    for peer in effects.unlinks:
+        sha.update(f"unlink {peer}\n".encode())
     for engine, batch in effects.batches.items():
         sha.update(f"batch {engine} {batch.ranges!r}\n".encode())
         for key, value in batch.writes:
@@ -133,6 +142,7 @@ def replay(path: str | Path, make_core: MakeCore) -> str:
 
 def _config(said: dict[str, object]) -> NodeConfig:
     users, nkeys, tags = (said.pop(key, []) for key in ("users", "nkeys", "tags"))
+    cluster = said.pop("cluster", None)
     assert isinstance(users, list)
     assert isinstance(nkeys, list)
     assert isinstance(tags, list)
@@ -143,10 +153,16 @@ def _config(said: dict[str, object]) -> NodeConfig:
         users=tuple(User(**user) for user in users),
         nkeys=tuple(NkeyUser(**user) for user in nkeys),
         tags=tuple(tags),
+        cluster=_cluster(cluster) if isinstance(cluster, dict) else None,
         check_secret=Secrets().check_secret,
         check_signature=check_signature,
         **said,  # type: ignore[arg-type]
     )
+
+
+def _cluster(said: dict[str, Any]) -> ClusterConfig:
+    timers, members = Timers(**said.pop("timers")), tuple(said.pop("members"))
+    return ClusterConfig(timers=timers, members=members, **said)
 
 
 def _permissions(said: dict[str, dict[str, list[str]]] | None) -> Permissions | None:
@@ -168,6 +184,12 @@ def _encode(event: Event, now: Nanos) -> list[str | int]:
             return ["D", now, conn, data.decode("latin-1")]
         case ClientClosed(conn, reason):
             return ["X", now, conn, reason]
+        case PeerConnected(peer):
+            return ["c", now, peer]
+        case PeerData(peer, data):
+            return ["d", now, peer, data.decode("latin-1")]
+        case PeerClosed(peer, reason):
+            return ["x", now, peer, reason]
         case TimerFired():
             return ["T", now]
         case Synced(ticket):
@@ -188,6 +210,12 @@ def _decode(fields: list[object]) -> Event:
             return ClientData(conn, data.encode("latin-1"))
         case ["X", int(), int(conn), str(reason)]:
             return ClientClosed(conn, reason)
+        case ["c", int(), str(peer)]:
+            return PeerConnected(peer)
+        case ["d", int(), str(peer), str(data)]:
+            return PeerData(peer, data.encode("latin-1"))
+        case ["x", int(), str(peer), str(reason)]:
+            return PeerClosed(peer, reason)
         case ["T", int()]:
             return TimerFired()
         case ["S", int(), int(ticket)]:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kvcore.node.io import Effects
+from kvcore.node.config import NATS_TIMERS, ClusterConfig, NodeConfig
+from kvcore.node.io import Effects, PeerClosed, PeerConnected, PeerData
 from kvcore.node.node import Node
-from kvcore.server.record import ReplayError, digest, replay
+from kvcore.server.record import ReplayError, RunRecorder, digest, replay
 from kvcore.storage.base import Batch
 from kvcore.trace import ignore
 from tests.support.servers import running
@@ -154,9 +155,39 @@ def test_what_is_no_recording_is_refused(tmp_path):
         Effects({1: b"a"}, (2,), {"file": Batch([(b"k", None)])}, 7),
         Effects({1: b"a"}, (2,), {"file": Batch([(b"k", b"v")], [(b"a", b"b")])}, 7),
         Effects({1: b"a"}, (2,), {"file": Batch([(b"k", b"v")])}, None),
+        Effects({1: b"a"}, (2,), {"file": Batch([(b"k", b"v")])}, 7, {"n2": b"p"}),
+        Effects({1: b"a"}, (2,), {"file": Batch([(b"k", b"v")])}, 7, {}, ("n2",)),
     ],
 )
 def test_a_digest_differs_when_anything_differs(other):
     effects = Effects({1: b"a"}, (2,), {"file": Batch([(b"k", b"v")])}, 7)
     assert digest(effects) == digest(effects)
     assert digest(effects) != digest(other)
+
+
+def test_what_peers_do_is_recorded_and_played_again(tmp_path):
+    cluster = ClusterConfig("c", 3, ("n1", "n2", "n3"), NATS_TIMERS)
+    config = NodeConfig("n1", "NID", cluster=cluster)
+    events = (PeerConnected("n2"), PeerData("n2", bytes(range(256))), PeerClosed("n2", "reset"))
+    recorder = RunRecorder(str(tmp_path / "run"), config, seed=1, now=5)
+    for event in events:
+        recorder.event(event, 7)
+    recorder.turn(Effects())
+    recorder.close()
+    played: list[object] = []
+
+    class Listener:
+        def __init__(self, config, stores, rng, now):
+            played.append(config.cluster)
+
+        def handle(self, event, now):
+            played.append((event, now))
+
+        def effects(self):
+            return Effects()
+
+        def deadline(self):
+            return None
+
+    replay(tmp_path / "run", Listener)
+    assert played == [cluster, *((event, 7) for event in events)]
