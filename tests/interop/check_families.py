@@ -78,9 +78,9 @@ BENCH_ALL: tuple[Step, ...] = (
         "--multisubjectrandomize --dedup"
     ),
     R("bench js pub sync bb --msgs 20 --no-progress --header a:b"),
+    R("stream state benchstream"),  # before payloads whose size is that of measured times
     R("bench js pub sync bb --msgs 5 --no-progress --payload out.csv"),
     R("bench js pub async bb --msgs 5 --no-progress --payload out.csv"),
-    R("stream state benchstream"),
     R("bench js ordered --msgs 20 --no-progress"),
     *(R(f"consumer add benchstream {name} --pull --ack {ack} --defaults") for name, ack in ACKS),
     R("bench js ordered --msgs 5 --no-progress --batch 2 --filter bb"),

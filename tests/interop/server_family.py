@@ -55,7 +55,7 @@ SERVER: tuple[Step, ...] = (
     R("server check consumer --stream KV_b --consumer c"),
     R("server check consumer --stream KV_b --consumer missing"),
     R("server check request --subject '$SYS.REQ.USER.INFO'"),
-    R(f"server stream-check {ADMIN}"),
+    R(f"server stream-check --stream KV_b {ADMIN}"),  # all: nats-server lists in any order
     R(f"server consumer-check {ADMIN}"),
 )
 
