@@ -29,7 +29,7 @@ from kvcore.limits import Nanos
 from kvcore.nats import headers
 from kvcore.node.advising import Advisor
 from kvcore.node.broker import Broker, InternalSubscription, Message
-from kvcore.node.hosting import Hosts
+from kvcore.node.hosts import Hosts
 from kvcore.node.wakeups import Clock
 from kvcore.storage.overlay import Overlay, OverlayView
 

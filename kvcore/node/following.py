@@ -28,7 +28,8 @@ from kvcore.limits import (
     Nanos,
 )
 from kvcore.node.groups import MEMORY
-from kvcore.node.hosting import Host, Hosts
+from kvcore.node.hosting import Host
+from kvcore.node.hosts import Hosts
 from kvcore.node.wakeups import Clock
 
 _JUST_NOW: Nanos = 1  # clients take 0 for never

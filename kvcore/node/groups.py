@@ -2,8 +2,8 @@
 
 A command becomes an outcome in three steps, each in a turn of its own. `propose` appends it
 to the log in memory; at the end of the turn `flush` puts the turn's entries into the batch
-that goes to the disk; when the driver reports that batch durable, `persisted` applies them
-and returns the outcomes, which alone may be told to anyone.
+that goes to the disk; when the driver reports that batch durable, `persisted` applies them.
+`take` hands the outcomes over, which alone may be told to anyone.
 
 What applying changes goes into the *next* batch, beside the new entries, and nobody waits
 for it: the log is what promises. So after a crash the machine's records may be behind the
@@ -17,8 +17,8 @@ harmless. The last applied entry always stays: it says the term before the next 
 
 A group on the `memory` engine keeps its log and its data in memory, but its term on disk: a
 restarted server must not lead twice in one term. It begins again empty, in a higher term.
-Its entries wait for no disk: after a `flush` that returns False, the host may call
-`persisted(last_index)` at once.
+Its entries wait for no disk: `flush` applies them at once, unless the term itself is not
+durable yet.
 
 Left out: other servers. Peers' messages will enter here, and `persisted` will then return
 what a majority holds.
@@ -103,10 +103,12 @@ class Group(Generic[C, O]):
         self._commands: deque[C] = deque()  # of the entries not yet applied, in order
         self._unsynced: deque[tuple[int, int]] = deque()  # of each batch: last index, applied
         self._awaiting = False  # something was put into this turn's batch
+        self._outcomes: list[O] = []  # that nobody has taken
         self.applied = keys.applied_index(records.get(keys.state(gid)))
         self._kept = 1  # the first entry that is in the store
         self._raft = self._recover(server_name)
         self._apply(self._drain())
+        self._outcomes.clear()  # whoever awaited them is gone
 
     @property
     def role(self) -> Role:
@@ -116,6 +118,11 @@ class Group(Generic[C, O]):
     @property
     def is_leader(self) -> bool:
         """Whether `propose` may be called."""
+        return self._raft.role is Role.LEADER
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether it leads and has applied all that its predecessors committed."""
         return self._raft.role is Role.LEADER
 
     @property
@@ -145,16 +152,22 @@ class Group(Generic[C, O]):
         awaiting, self._awaiting = self._awaiting, False
         if awaiting:
             self._unsynced.append((self.last_index, self.applied))
+        elif self.engine == MEMORY and self.last_index > self.applied:
+            self.persisted(self.last_index)
         return awaiting
 
-    def persisted(self, index: int) -> list[O]:
-        """Commit and apply up to `index`; the outcomes in the log's order."""
+    def persisted(self, index: int) -> None:
+        """Commit and apply up to `index`."""
         self._raft.on_persisted(index)
-        outcomes = self._apply(self._drain())
+        self._apply(self._drain())
         durable = 0 if self.engine == FILE else self.applied
         while self._unsynced and self._unsynced[0][0] <= index:
             durable = max(durable, self._unsynced.popleft()[1])
         self._trim(durable)
+
+    def take(self) -> list[O]:
+        """The outcomes of what was applied since the last time, in the log's order."""
+        outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
     def destroy(self) -> None:
@@ -176,17 +189,15 @@ class Group(Generic[C, O]):
                 put(keys.entry(gid, entry.index), encode_entry(entry))
         return ready.committed
 
-    def _apply(self, committed: tuple[Entry, ...]) -> list[O]:
+    def _apply(self, committed: tuple[Entry, ...]) -> None:
         """Feed committed entries to the machine: live ones have their command at hand."""
-        outcomes: list[O] = []
         for entry in committed:
             assert entry.index == self.applied + 1, "entries are applied in order, each once"
             self.applied = entry.index
             if entry.kind is EntryKind.COMMAND:
                 commands = self._commands
                 command = commands.popleft() if commands else self._decode(entry.data)
-                outcomes.append(self.machine.apply(command, entry.index))
-        return outcomes
+                self._outcomes.append(self.machine.apply(command, entry.index))
 
     def _trim(self, durable: int) -> None:
         """Let the log go up to `durable`, an index whose effects no crash can take back."""

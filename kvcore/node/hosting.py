@@ -9,14 +9,20 @@ leaves when the command was applied.
 A host carries out outcomes: it lets the consumers follow, publishes the answer, and
 proposes what time demands (an expiry, the end of an abandoned consumer).
 
-Left out: followers. Their groups apply the same log and say nothing.
+A server that doesn't lead the stream applies the same log and says nothing. When it begins
+to lead, it has the stream already, and makes the consumers from it; when it ceases, it
+unsubscribes and forgets them. Whoever waits for an answer then gets none: a proposal whose
+fate is open may still be committed, so that an error would be a lie.
+
+Left out: the log (`groups.py`), and when it is whose turn (`replicas.py`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from kvcore.jetstream import advisories
-from kvcore.jetstream.advisories import Event, consumer_action, stream_action
+from kvcore.jetstream.advisories import consumer_action, stream_action
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.commands import (
     DeleteConsumer,
@@ -40,40 +46,60 @@ from kvcore.jetstream.outcome import (
 from kvcore.jetstream.republish import copy_of
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
+from kvcore.node.advising import Advisor
 from kvcore.node.broker import Broker, Handler, InternalSubscription, Message
-from kvcore.node.groups import Group
+from kvcore.node.groups import Group, NotLeader
+from kvcore.node.replicas import Replica
 from kvcore.node.wakeups import Clock
+from kvcore.trace import Field
 
 _NEXT = "$JS.API.CONSUMER.MSG.NEXT."
 
 StreamGroup: TypeAlias = Group[StreamCommand, Outcome]
 
 
-class Host:
-    """One stream on this server. `touch` is told whenever there is something to do for it,
-    `tell` of what others may want to know."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a host uses of its server: `on_request` gets what the API is asked, `touch` is
+    told whenever there is something to do for a group, `on_lead` that it leads, `on_settled`
+    that its stream serves, and `on_moved` that it changed; `trace` takes a record."""
 
-    def __init__(  # noqa: PLR0917 - one call, in the node
-        self,
-        group: StreamGroup,
-        stream: Stream,
-        broker: Broker,
-        clock: Clock,
-        touch: Callable[["Host"], None],
-        tell: Callable[[Event], None],
+    broker: Broker
+    clock: Clock
+    api: Api
+    advisor: Advisor
+    on_request: Handler
+    touch: Callable[[Replica], None]
+    on_lead: Callable[["Host"], None]
+    on_settled: Callable[["Host"], None]
+    on_moved: Callable[["Host"], None]
+    trace: Callable[[str, Mapping[str, Field]], None]
+
+    def tell(self, kind: str, **fields: Field) -> None:
+        """Put a record into the server's trace."""
+        self.trace(kind, fields)
+
+
+class Host:
+    """One stream on this server: a `replicas.Replica`. `assignment` is what the meta group
+    decided last."""
+
+    def __init__(
+        self, group: StreamGroup, stream: Stream, assignment: StreamAssignment, around: Surroundings
     ) -> None:
         self.group = group
         self.stream = stream
+        self.assignment = assignment
         self.consumers = Consumers(stream)
         self.is_leading = False
         self.is_settled = False  # whether the configuration that was decided on is in force
         self.is_restored = False  # from a backup, whose limits nobody has enforced yet
         self._held_back: list[tuple[str, Outcome]] = []  # who waits for a consumer, by its name
         self.unanswered: list[MetaOutcome] = []  # who asked for the stream before it led
-        self._broker = broker
-        self._clock = clock
-        self._touch = touch
-        self._tell = tell
+        self._around = around
+        self._broker = around.broker
+        self._clock = around.clock
+        self._tell = around.advisor.tell
         self._subscriptions: list[InternalSubscription] = []
         self._of_consumers: dict[str, list[InternalSubscription]] = {}
         self._expiry_proposed = False
@@ -85,8 +111,8 @@ class Host:
 
     # -- leading ---------------------------------------------------------------------------
 
-    def lead(self, assignment: StreamAssignment, api: Api, on_request: Handler) -> None:
-        """Take up the stream's subjects; `on_request` gets its direct reads.
+    def lead(self) -> None:
+        """Take up the stream's subjects.
 
         A server that stopped between the meta group's decision and the stream's own finds
         two configurations; the meta group's is the later one. A backup may even hold any:
@@ -94,21 +120,31 @@ class Host:
         """
         self.is_leading = True
         self.consumers = Consumers(self.stream, self._clock.now)
-        self.is_settled = assignment.config == self.stream.config and not self.is_restored
+        decided = self.assignment.config
+        self.is_settled = decided == self.stream.config and not self.is_restored
+        self._around.on_lead(self)
         if self.is_settled:
-            self.subscribe(api, on_request)
+            self._subscribe()
+            self._around.on_settled(self)
         else:
-            self.propose(UpdateConfig(assignment.config.encode(), "", self._clock.now))
-        self._touch(self)
+            self.propose(UpdateConfig(decided.encode(), "", self._clock.now))
 
-    def subscribe(self, api: Api, on_request: Handler) -> None:
+    def step_down(self) -> None:
+        """Give everything up; those who wait for an answer get none from here."""
+        self.is_leading = self.is_settled = False
+        self.unsubscribe()
+        self._held_back.clear()
+        self._expiry_proposed = False
+        self.consumers = Consumers(self.stream)
+
+    def _subscribe(self) -> None:
         """Subscribe to what the configuration of now says; again after an update."""
         self.unsubscribe()
+        api, on_request = self._around.api, self._around.on_request
         wanted: list[tuple[str, Handler]] = []
         wanted += [(subject, self._on_publish) for subject in self.stream.config.subjects]
         wanted += [(subject, on_request) for subject in api.stream_subscriptions(self.stream)]
-        stand_in = self._stand_in(api, on_request)
-        wanted += [(subject, stand_in) for subject in api.origin_subscriptions(self.stream)]
+        wanted += [(subject, self._stand_in) for subject in api.origin_subscriptions(self.stream)]
         wanted.append((f"$JS.FC.{self.name}.>", self._on_flow_reply))
         self._subscriptions = [self._broker.subscribe(*pair) for pair in wanted]
         for name in self.stream.ledgers:
@@ -130,14 +166,10 @@ class Host:
         for subscription in self._of_consumers.pop(name, ()):
             self._broker.unsubscribe(subscription)
 
-    def _stand_in(self, api: Api, on_request: Handler) -> Handler:
+    def _stand_in(self, message: Message) -> None:
         """A mirror answers for its origin only where the origin doesn't."""
-
-        def answer(message: Message) -> None:
-            if api.stands_in(self.name):
-                on_request(message)
-
-        return answer
+        if self._around.api.stands_in(self.name):
+            self._around.on_request(message)
 
     def unsubscribe(self) -> None:
         """Give the subjects up: from now on nobody answers there."""
@@ -154,6 +186,7 @@ class Host:
         for name in self.stream.consumers:
             self._tell(consumer_action(self.name, name, "delete"))
         self._tell(stream_action(self.name, "delete"))
+        self._release_held_back()
 
     def take_leave(self) -> None:
         """The server stops: those who wait at a consumer are told."""
@@ -163,13 +196,15 @@ class Host:
 
     def propose(self, command: StreamCommand) -> int:
         """Append to the group's log and return the index there; the outcome comes back when
-        it is durable."""
-        index = self.group.propose(command)
-        self._touch(self)
-        return index
+        it is committed. Who comes too late, when leadership is lost, is not heard: 0."""
+        self._around.touch(self)
+        try:
+            return self.group.propose(command)
+        except NotLeader:
+            return 0
 
     def _on_publish(self, message: Message) -> None:
-        self.group.propose(
+        self.propose(
             Publish(
                 message.subject,
                 message.reply,
@@ -179,49 +214,68 @@ class Host:
                 not self.stream.has_room(),
             )
         )
-        self._touch(self)
 
     def _on_flow_reply(self, message: Message) -> None:
         self.consumers.on_flow_reply(message.subject, self._clock.now)
-        self._touch(self)
+        self._around.touch(self)
 
     def _on_ack(self, message: Message) -> None:
         self.consumers.on_acknowledgement(
             message.subject, message.reply, message.payload, self._clock.now
         )
-        self._touch(self)
+        self._around.touch(self)
 
     def _on_pull(self, message: Message) -> None:
         name = message.subject.rpartition(".")[2]
         self.consumers.on_pull(name, message.reply, message.payload, self._clock.now)
-        self._touch(self)
+        self._around.touch(self)
 
     # -- what was decided ------------------------------------------------------------------
 
-    def follow(self, outcome: Outcome) -> None:
-        """Let the consumers see what one command did. Outcomes come in the log's order."""
+    def follow(self) -> None:
+        """Answer what was applied, and let the consumers see what it did."""
+        outcomes = self.group.take()
+        if self.is_leading:
+            for outcome in outcomes:
+                self._follow(outcome)
+                if not self._holds_back(outcome):
+                    self._respond(outcome)
+        if outcomes:
+            self._around.on_moved(self)
+
+    def _follow(self, outcome: Outcome) -> None:
         self.consumers.follow(outcome, self._clock.now)
         match outcome.result:
             case Acknowledged(replies):
                 for reply in replies:
                     self._broker.publish(reply, "", None, b"")
-            case ConsumerCreated(name=name) if self.is_leading:
+            case ConsumerCreated(name=name):
                 self._subscribe_consumer(name)
             case ConsumerDeleted(name=name):
                 self._unsubscribe_consumer(name)
             case _:
                 pass
-        if self.is_leading and outcome.result is not None:
+        if outcome.result is not None:
             self._advise(outcome.result)
         copy = copy_of(self.stream, outcome)
         if copy is not None:
             self._broker.publish(copy.to, "", copy.header, copy.payload)
         if outcome.kind == "Expire":
             self._expiry_proposed = False
-        self._touch(self)
 
-    def holds_back(self, outcome: Outcome) -> bool:
-        """Whether its answer must wait for a consumer that is not ready; see `released`."""
+    def _respond(self, outcome: Outcome) -> None:
+        if outcome.kind == "UpdateConfig":
+            self._subscribe()
+            self.is_settled = True
+            self._around.on_settled(self)
+        if outcome.reply:
+            answer = outcome.payload or self._around.api.respond_stream(
+                self.name, outcome, self._clock.now
+            )
+            self._around.advisor.answer(outcome.reply, answer)
+
+    def _holds_back(self, outcome: Outcome) -> bool:
+        """Whether its answer must wait for a consumer that is not ready."""
         match outcome.result:
             case ConsumerCreated(name=name) if not self.consumers.is_ready(name):
                 self._held_back.append((name, outcome))
@@ -229,14 +283,15 @@ class Host:
             case _:
                 return False
 
-    def released(self) -> list[Outcome]:
-        """The outcomes that were held back and can be answered now."""
+    def _release_held_back(self) -> None:
+        """Answer those whose consumer is ready now."""
         if not self._held_back:
-            return []
+            return
         is_ready = self.consumers.is_ready
         ready = [outcome for name, outcome in self._held_back if is_ready(name)]
         self._held_back = [each for each in self._held_back if not is_ready(each[0])]
-        return ready
+        for outcome in ready:
+            self._respond(outcome)
 
     def _advise(self, result: StreamResult) -> None:
         """Let those who listen know."""
@@ -272,6 +327,7 @@ class Host:
         if due is not None and due <= now and not self._expiry_proposed:
             self._expiry_proposed = True
             self.propose(Expire(now))
+        self._release_held_back()
 
     def deadline(self) -> Nanos | None:
         """When `poll` wants to be called next; a time in the past is at once."""
@@ -279,51 +335,3 @@ class Host:
         if not self._expiry_proposed:
             times.append(self.stream.next_expiry())
         return min((at for at in times if at is not None), default=None)
-
-
-class Hosts:
-    """The streams of one server by name: what the API sees of it (`catalog.Catalog`)."""
-
-    def __init__(self) -> None:
-        self._by_name: dict[str, Host] = {}
-        self.report: Callable[[str], dict[str, object]] = lambda _name: {}
-
-    def __iter__(self) -> Iterator[Host]:
-        return iter(self._by_name.values())
-
-    def add(self, host: Host) -> None:
-        """A stream was assigned to this server."""
-        self._by_name[host.name] = host
-
-    def remove(self, name: str) -> Host:
-        """A stream is gone."""
-        return self._by_name.pop(name)
-
-    def __getitem__(self, name: str) -> Host:
-        """The host of a stream that was assigned to this server."""
-        return self._by_name[name]
-
-    def get(self, name: str) -> Host | None:
-        """The host of a stream, leading or not."""
-        return self._by_name.get(name)
-
-    def has(self, host: Host) -> bool:
-        """Whether the host is still the one of its stream."""
-        return self._by_name.get(host.name) is host
-
-    def names(self) -> list[str]:
-        """The streams that this server leads."""
-        return [name for name, host in self._by_name.items() if host.is_leading]
-
-    def stream(self, name: str) -> Stream | None:
-        """A stream that this server leads."""
-        host = self._by_name.get(name)
-        return host.stream if host is not None and host.is_leading else None
-
-    def consumers(self, name: str) -> Consumers:
-        """Its consumers; the stream must exist."""
-        return self._by_name[name].consumers
-
-    def origins(self, name: str) -> dict[str, object]:
-        """What it copies from, and how far it has come."""
-        return self.report(name)

@@ -22,30 +22,11 @@ from collections.abc import Mapping
 from random import Random
 from typing import assert_never
 
-from kvcore.jetstream.advisories import stream_action
 from kvcore.jetstream.answers import Answer, Answers, ProposeMeta, ProposeStream, SendBackup
 from kvcore.jetstream.api import Api
-from kvcore.jetstream.commands import (
-    MetaCommand,
-    UpdateConfig,
-    decode_meta,
-    decode_stream,
-    encode,
-)
+from kvcore.jetstream.commands import MetaCommand
 from kvcore.jetstream.meta import Meta, Quota
-from kvcore.jetstream.outcome import (
-    MetaOutcome,
-    Outcome,
-    Refused,
-    RestoreBegun,
-    RestoreRefused,
-    StreamAssignment,
-    StreamCreated,
-    StreamDeleted,
-    StreamUpdated,
-)
 from kvcore.jetstream.state import Budget
-from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.node.advising import Advisor
 from kvcore.node.answering import LongAnswers
@@ -53,8 +34,9 @@ from kvcore.node.backups import Backups
 from kvcore.node.broker import Broker, Message
 from kvcore.node.config import NodeConfig
 from kvcore.node.following import Following
-from kvcore.node.groups import FILE, MEMORY, Group, destroy_all_but
-from kvcore.node.hosting import Host, Hosts
+from kvcore.node.groups import FILE, MEMORY
+from kvcore.node.hosting import Host, Surroundings
+from kvcore.node.hosts import Hosts
 from kvcore.node.io import (
     ClientClosed,
     ClientConnected,
@@ -69,17 +51,18 @@ from kvcore.node.io import (
     Synced,
     TimerFired,
 )
-from kvcore.node.observed import MetaGroup, Observed
+from kvcore.node.meta_group import MetaReplica
+from kvcore.node.observed import Observed
 from kvcore.node.orders import obey
+from kvcore.node.replicas import Replicas
 from kvcore.node.restores import Restores
 from kvcore.node.sight import Gauge
+from kvcore.node.streams import Streams
 from kvcore.node.system import System
-from kvcore.node.turns import Tickets
-from kvcore.node.wakeups import Clock, Wakeups
-from kvcore.storage import keys
+from kvcore.node.wakeups import Clock
 from kvcore.storage.base import Storage
 from kvcore.storage.overlay import Overlay
-from kvcore.trace import Sink, Trace, ignore
+from kvcore.trace import Field, Sink, Trace, ignore
 
 
 class Node(Observed):
@@ -105,28 +88,17 @@ class Node(Observed):
         self._broker = Broker(config, rng, now, trace)
         self._broker.on_interest = self._on_interest
         self._advisor = Advisor(config, self._broker, self._clock, rng)
-        self._tickets: Tickets[Host | None] = Tickets()  # None is the meta group
-        self._wakeups: Wakeups[Host] = Wakeups()
-        self._touched: dict[Host, None] = {}
+        self._replicas = Replicas()
         self._answers = LongAnswers(self._send)
         self._hosts = Hosts()
         self._following = Following(self._hosts, self._clock)
         self._hosts.report = self._following.report
         self._budgets = {FILE: Budget(config.max_storage), MEMORY: Budget(config.max_memory)}
-        quota = Quota(memory_bytes=config.max_memory, file_bytes=config.max_storage)
-        self._meta = Meta(self._overlays[FILE], quota)
-        self._meta_group = self._recover_meta()
-        self._meta_touched = config.jetstream
-        self._api_served = False
         self._api = Api(config.identity, self._hosts, rng)
         shared = (self._broker, self._clock, rng, self._api, self._advisor)
         self._backups = Backups(*shared, self._hosts, self._overlays)
         self._restores = Restores(*shared, self._propose_meta, self._overlays, self._budgets)
-        if config.jetstream:
-            live = {keys.META_GID, *(each.gid for each in self._meta.streams.values())}
-            destroy_all_but(live, self._overlays[FILE])
-            for assignment in self._meta.streams.values():
-                self._host(assignment)
+        self._found_groups()
         self._gauge = Gauge()
         System(self._broker, lambda: self._sight(self._clock.now))
 
@@ -139,13 +111,14 @@ class Node(Observed):
             case ClientData(conn, data):
                 self._broker.data(conn, data, now)
             case Synced(ticket):
-                self._commit(ticket)
+                self._replicas.synced(ticket)
             case ClientConnected(conn, host, port):
                 self._broker.connected(conn, host, port, now)
             case ClientClosed(conn, reason):
                 self._broker.closed(conn, reason, now)
             case TimerFired():
-                self._on_timer(now)
+                self._broker.on_timer(now)
+                self._replicas.on_timer(now)
             case Measured():
                 self._gauge.read(event, now)
             case PeerConnected() | PeerData() | PeerClosed():
@@ -159,18 +132,9 @@ class Node(Observed):
         """What this turn asks of the driver; see `Effects` for the order."""
         for part in (self._answers, self._following, self._backups, self._restores):
             part.work()
-        awaiting: list[tuple[Host | None, int]] = []
-        if self._meta_touched:
-            self._meta_touched = False
-            if self._meta_group.flush():
-                awaiting.append((None, self._meta_group.last_index))
-        while self._touched:
-            host = next(iter(self._touched))
-            del self._touched[host]
-            self._finish_turn(host, awaiting)
+        sync = self._replicas.finish_turn()
         writes, closes = self._broker.drain()
         batches = {engine: batch for engine, o in self._overlays.items() if (batch := o.take())}
-        sync = self._tickets.issue(awaiting) if awaiting else None
         return Effects(writes, closes, batches, sync)
 
     def deadline(self) -> Nanos | None:
@@ -178,68 +142,8 @@ class Node(Observed):
         if self._answers:
             return self._clock.now
         parts = (self._broker, self._following, self._backups, self._restores)
-        times = (self._wakeups.next(), *(part.deadline() for part in parts))
+        times = (self._replicas.deadline(), *(part.deadline() for part in parts))
         return min((at for at in times if at is not None), default=None)
-
-    # -- a turn ----------------------------------------------------------------------------
-
-    def _touch(self, host: Host) -> None:
-        self._touched[host] = None
-
-    def _finish_turn(self, host: Host, awaiting: list[tuple[Host | None, int]]) -> None:
-        """Put the turn's entries into the batch or, in memory, commit them; then deliver."""
-        if not self._hosts.has(host):
-            self._wakeups.set(host, None)
-            return
-        group, flushed, is_polled = host.group, -1, False
-        while group.last_index != flushed:  # delivering may propose: acks, an expiry
-            flushed = group.last_index
-            if group.flush():
-                awaiting.append((host, flushed))
-            elif group.engine == MEMORY and flushed > group.applied:
-                self._persisted(host, flushed)
-            if host.is_leading and not is_polled:
-                is_polled = True
-                host.poll()
-                self._respond_all(host, host.released())
-        self._touched.pop(host, None)
-        self._wakeups.set(host, host.deadline() if host.is_leading else None)
-
-    def _commit(self, ticket: int) -> None:
-        for host, index in self._tickets.redeem(ticket):
-            if host is None:
-                for outcome in self._meta_group.persisted(index):
-                    self._follow_meta(outcome)
-                self._meta_touched = True
-                self._lead()
-            elif self._hosts.has(host):
-                self._persisted(host, index)
-
-    def _persisted(self, host: Host, index: int) -> None:
-        for outcome in host.group.persisted(index):
-            host.follow(outcome)
-            if not host.holds_back(outcome):
-                self._respond(host, outcome)
-        if not host.is_leading and host.group.is_leader:
-            host.lead(self._meta.streams[host.name], self._api, self._on_request)
-            self._tell("stream-leader", stream=host.name, term=host.group.term)
-            if host.is_settled:
-                self._settled(host)
-        self._following.moved(host)
-        self._touch(host)
-
-    def _settled(self, host: Host) -> None:
-        """The stream serves, and whoever asked for it hears so."""
-        host.is_settled = True
-        self._following.arrange(host)
-        unanswered, host.unanswered = host.unanswered, []
-        for each in unanswered:
-            self._follow_meta(each)
-
-    def _on_timer(self, now: Nanos) -> None:
-        self._broker.on_timer(now)
-        for host in self._wakeups.take_due(now):
-            self._touch(host)
 
     # -- what clients ask ------------------------------------------------------------------
 
@@ -265,102 +169,45 @@ class Node(Observed):
                     assert_never(action)
 
     def _propose_meta(self, command: MetaCommand) -> None:
-        self._meta_group.propose(self._meta.stamped(command))
-        self._meta_touched = True
+        self._meta_replica.propose(command)
 
     def _on_interest(self, subject: str) -> None:
         for host in self._hosts:
             if len(host.consumers):
                 host.consumers.wake(subject)
-                self._touch(host)
+                self._replicas.touch(host)
 
-    # -- what was decided ------------------------------------------------------------------
+    # -- the groups ------------------------------------------------------------------------
 
-    def _respond(self, host: Host, outcome: Outcome) -> None:
-        if outcome.kind == "UpdateConfig" and host.is_leading:
-            host.subscribe(self._api, self._on_request)
-            self._settled(host)
-        if outcome.reply:
-            answer = outcome.payload or self._api.respond_stream(
-                host.name, outcome, self._clock.now
-            )
-            self._advisor.answer(outcome.reply, answer)
-
-    def _respond_all(self, host: Host, outcomes: list[Outcome]) -> None:
-        for outcome in outcomes:
-            self._respond(host, outcome)
-
-    def _follow_meta(self, outcome: MetaOutcome) -> None:
-        match outcome.result:
-            case StreamCreated(assignment) | StreamUpdated(assignment):
-                host = self._hosts.get(assignment.config.name) or self._host(assignment)
-                if not host.is_settled:
-                    host.unanswered.append(outcome)
-                    return
-                if isinstance(outcome.result, StreamUpdated):
-                    config = assignment.config.encode()
-                    host.propose(UpdateConfig(config, outcome.reply, self._clock.now))
-                elif not outcome.result.existed:
-                    self._advisor.tell(stream_action(host.name, "create"))
-            case StreamDeleted(assignment):
-                host = self._hosts[assignment.config.name]
-                host.dismiss()
-                self._respond_all(host, host.released())
-                self._hosts.remove(host.name)
-                self._following.forget(host)
-                host.stream.release()
-                host.group.destroy()
-                self._wakeups.set(host, None)
-                self._tell("stream-deleted", stream=assignment.config.name)
-            case RestoreBegun(assignment):
-                self._restores.begin(assignment, outcome.reply)
-                return
-            case RestoreRefused(gid):
-                self._restores.drop(gid)
-            case Refused():
-                pass
-            case _:
-                assert_never(outcome.result)
-        self._respond_meta(outcome)
-
-    def _respond_meta(self, outcome: MetaOutcome) -> None:
-        answer = self._api.respond_meta(outcome, self._clock.now)
-        if answer is not None and outcome.reply:
-            self._advisor.answer(outcome.reply, answer)
-
-    # -- starting --------------------------------------------------------------------------
-
-    def _recover_meta(self) -> MetaGroup:
-        file = self._overlays[FILE]
-        name = self.config.server_name
-        return Group(keys.META_GID, FILE, file, file, self._meta, encode, decode_meta, name)
-
-    def _host(self, assignment: StreamAssignment) -> Host:
-        """Start the group of a stream that the meta group has assigned."""
-        engine = FILE if assignment.config.storage == "file" else MEMORY
-        records = self._overlays[engine]
-        restored = self._restores.take(assignment.gid)
-        stream = restored or Stream(
-            assignment.gid, assignment.config, assignment.created, records, self._budgets[engine]
-        )
-        group = Group(
-            assignment.gid, engine, records, self._overlays[FILE], stream, encode,
-            decode_stream, self.config.server_name,
+    def _found_groups(self) -> None:
+        """Take up the groups that the store knows."""
+        config, overlays = self.config, self._overlays
+        around = Surroundings(
+            self._broker, self._clock, self._api, self._advisor, self._on_request,
+            self._replicas.touch, self._on_lead, self._on_settled, self._following.moved,
+            self._record,
         )  # fmt: skip
-        host = Host(group, stream, self._broker, self._clock, self._touch, self._advisor.tell)
-        host.is_restored = restored is not None
-        self._hosts.add(host)
-        self._touch(host)
-        return host
+        quota = Quota(memory_bytes=config.max_memory, file_bytes=config.max_storage)
+        self._meta = Meta(overlays[FILE], quota)
+        streams = Streams(
+            config.server_name, overlays, self._budgets, self._replicas, self._hosts,
+            self._following, self._restores, around,
+        )  # fmt: skip
+        self._meta_replica = MetaReplica(
+            self._meta, overlays[FILE], config.server_name, around, streams, self._restores
+        )
+        self._meta_group = self._meta_replica.group
+        if config.jetstream:
+            self._replicas.add(self._meta_replica)
+            streams.recover(self._meta.streams.values())
 
-    def _lead(self) -> None:
-        """Serve the API, once the meta group's term is durable."""
-        if self._api_served or not self._meta_group.is_leader:
-            return
-        self._api_served = True
-        for subject in self._api.subscriptions():
-            self._broker.subscribe(subject, self._on_request)
-        self._tell("meta-leader", term=self._meta_group.term)
+    def _on_lead(self, host: Host) -> None:
+        self._record("stream-leader", {"stream": host.name, "term": host.group.term})
+        self._following.moved(host)
 
-    def _tell(self, kind: str, **fields: str | int) -> None:
+    def _on_settled(self, host: Host) -> None:
+        self._following.arrange(host)
+        self._meta_replica.settled(host)
+
+    def _record(self, kind: str, fields: Mapping[str, Field]) -> None:
         self._trace(Trace(self._clock.now, self.config.server_name, kind, fields))

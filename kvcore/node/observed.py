@@ -8,23 +8,18 @@ Left out: what the answers look like (`monitor.py`).
 """
 
 from collections.abc import Mapping
-from typing import TypeAlias
 
 from kvcore.jetstream.api import Api
-from kvcore.jetstream.commands import MetaCommand
-from kvcore.jetstream.outcome import MetaOutcome
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.node import monitor
 from kvcore.node.broker import Broker
 from kvcore.node.config import NodeConfig
-from kvcore.node.groups import Group
-from kvcore.node.hosting import Hosts
+from kvcore.node.hosts import Hosts
+from kvcore.node.meta_group import MetaGroup
 from kvcore.node.questions import Question
 from kvcore.node.sight import Gauge, Report, Sight
 from kvcore.node.wakeups import Clock
-
-MetaGroup: TypeAlias = Group[MetaCommand, MetaOutcome]
 
 
 class Observed:

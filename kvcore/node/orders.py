@@ -12,7 +12,7 @@ from typing import assert_never
 
 from kvcore.limits import Nanos
 from kvcore.node.broker import Broker
-from kvcore.node.hosting import Hosts
+from kvcore.node.hosts import Hosts
 from kvcore.node.io import Order
 
 

@@ -14,7 +14,7 @@ from kvcore.jetstream.api import Api
 from kvcore.limits import SECOND_NS, Nanos
 from kvcore.node.broker import Broker
 from kvcore.node.config import NodeConfig
-from kvcore.node.hosting import Hosts
+from kvcore.node.hosts import Hosts
 from kvcore.node.io import Measured
 
 Document: TypeAlias = Mapping[str, object]

@@ -40,7 +40,7 @@ class Life:
         covered = self._tickets[: self._rng.randint(0, len(self._tickets))]
         del self._tickets[: len(covered)]
         for index in covered:  # the others' reports are still on their way
-            outcomes = self.server.group.persisted(index)
+            outcomes = self.server.persisted(index)
             if not self._early_acks:
                 self.acked += [command for _, command in outcomes]
 

@@ -1,0 +1,150 @@
+"""All groups of one server, driven alike: what a turn does for each, and what wakes them.
+
+The meta group and the streams' groups differ in what their logs are about. In everything
+else they are the same: each appends, waits for the disk, applies, leads for a while and
+ceases to. Here is the part that is the same. What is particular to one is behind `Replica`:
+it follows outcomes, takes up and lays down leadership, and does what time demands.
+
+    a group has something to do   → it is touched
+    the end of the turn           → each that was touched writes, delivers, says when to wake it
+    Synced(ticket)                → each that wrote something in that batch commits it
+
+All groups' writes of a turn stand in one batch under one ticket, so they share one sync.
+
+A replica leads from when its group `is_serving` to when that ends. Between two terms of the
+same server it ceases to lead for a moment, since others may have led meanwhile.
+
+Left out: what outcomes mean (`hosting.py`, `meta_group.py`).
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, TypeAlias
+
+from kvcore.limits import Nanos
+from kvcore.node.groups import Group
+from kvcore.node.turns import Tickets
+from kvcore.node.wakeups import Wakeups
+from kvcore.storage.keys import META_GID
+
+AnyGroup: TypeAlias = Group[Any, Any]
+
+
+class Replica(Protocol):
+    """One group on this server, and what its log is about."""
+
+    @property
+    def group(self) -> AnyGroup:
+        """The log, and the machine that it feeds."""
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether `lead` was called, and not `step_down` since."""
+
+    def follow(self) -> None:
+        """Carry out what `group.take` has, in the log's order."""
+
+    def lead(self) -> None:
+        """The group serves here from now on."""
+
+    def step_down(self) -> None:
+        """It doesn't any more. Who waits for an answer gets none: its fate is open."""
+
+    def poll(self) -> None:
+        """While leading, once a turn: deliver what is due. May propose."""
+
+    def deadline(self) -> Nanos | None:
+        """While leading: when to be polled next; a time in the past is at once."""
+
+
+class Replicas:
+    """The groups of one server, by their ids."""
+
+    def __init__(self) -> None:
+        self._by_gid: dict[int, Replica] = {}
+        self._tickets: Tickets[Replica] = Tickets()
+        self._wakeups: Wakeups[Replica] = Wakeups()
+        self._touched: dict[Replica, None] = {}
+        self._awaiting: list[tuple[Replica, int]] = []
+        self._led: dict[Replica, int] = {}  # who leads here, and since which term
+
+    def __iter__(self) -> Iterator[Replica]:
+        return iter(self._by_gid.values())
+
+    def add(self, replica: Replica) -> None:
+        """A group begins on this server, or goes on after a restart."""
+        assert replica.group.gid not in self._by_gid, "an id is never used twice"
+        self._by_gid[replica.group.gid] = replica
+        self.touch(replica)
+
+    def remove(self, replica: Replica) -> None:
+        """The group is gone from this server."""
+        del self._by_gid[replica.group.gid]
+        self._wakeups.set(replica, None)
+        self._touched.pop(replica, None)
+        self._led.pop(replica, None)
+
+    def has(self, replica: Replica) -> bool:
+        """Whether it is still here."""
+        return self._by_gid.get(replica.group.gid) is replica
+
+    def touch(self, replica: Replica) -> None:
+        """There is something to do for it at the end of the turn."""
+        self._touched[replica] = None
+
+    # -- what arrives ----------------------------------------------------------------------
+
+    def synced(self, ticket: int) -> None:
+        """A batch is durable: what waited for it is committed, and carried out."""
+        for replica, index in self._tickets.redeem(ticket):
+            if self.has(replica):
+                replica.group.persisted(index)
+                self._carry_out(replica)
+                self.touch(replica)
+
+    def on_timer(self, now: Nanos) -> None:
+        """Look after those whose time has come."""
+        for replica in self._wakeups.take_due(now):
+            self.touch(replica)
+
+    def deadline(self) -> Nanos | None:
+        """When the first of them wants to be woken."""
+        return self._wakeups.next()
+
+    # -- the end of a turn -----------------------------------------------------------------
+
+    def finish_turn(self) -> int | None:
+        """Let each group that was touched put its part into the batch, and deliver. Returns
+        the ticket of the sync that the batch needs, None if nothing waits for it."""
+        meta = self._by_gid.get(META_GID)  # first, for it may take others away
+        if meta is not None and meta in self._touched:
+            self._finish(meta)
+        while self._touched:
+            self._finish(next(iter(self._touched)))
+        awaiting, self._awaiting = self._awaiting, []
+        return self._tickets.issue(awaiting) if awaiting else None
+
+    def _finish(self, replica: Replica) -> None:
+        group, flushed, is_polled = replica.group, -1, False
+        while group.last_index != flushed:  # delivering may propose: acks, an expiry
+            flushed = group.last_index
+            if group.flush():
+                self._awaiting.append((replica, flushed))
+            self._carry_out(replica)
+            if replica.is_leading and not is_polled:
+                is_polled = True
+                replica.poll()
+        self._touched.pop(replica, None)
+        self._wakeups.set(replica, replica.deadline() if replica.is_leading else None)
+
+    def _carry_out(self, replica: Replica) -> None:
+        """What was applied is followed by whoever led then; then leadership may change."""
+        group = replica.group
+        term = group.term if group.is_serving else 0
+        led = self._led.get(replica, 0)
+        if led and led != term:
+            del self._led[replica]
+            replica.step_down()
+        replica.follow()
+        if term and led != term:
+            self._led[replica] = term
+            replica.lead()
