@@ -130,6 +130,7 @@ HTTP_TIMEOUT_NS: Nanos = 5 * SECOND_NS  # from connecting to the last byte of th
 SIMULATION_START_NS: Nanos = 1_767_225_600 * SECOND_NS  # 2026-01-01T00:00:00Z
 LINK_MIN_NS: Nanos = 100 * MICROSECOND_NS  # one way, client to server
 LINK_MAX_NS: Nanos = 400 * MICROSECOND_NS
+PEER_REDIAL_NS: Nanos = 100 * MILLISECOND_NS  # before a link that a server closed is made again
 LINK_WINDOW_BYTES = 64 * KIB  # bytes on their way before a writer is asked to wait
 DISK_SYNC_MIN_NS: Nanos = 500 * MICROSECOND_NS
 DISK_SYNC_MAX_NS: Nanos = 2 * MILLISECOND_NS

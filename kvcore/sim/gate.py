@@ -25,7 +25,7 @@ from typing import Any, Self
 from nats.aio.client import Client
 
 from kvcore.sim.errors import NotInThisWorld
-from kvcore.sim.network import Link, Transport
+from kvcore.sim.transport import Link, Transport
 
 PATIENCE_SECONDS = 1.0
 REQUESTS_COUNT = 200

@@ -1,280 +1,26 @@
-"""A network in memory: asyncio transports whose bytes arrive when the world says so.
+"""A network in memory: who listens where, who is cut off from whom, and how long bytes take.
 
-Each connection is two one-way links. A link keeps its chunks in order, gives each a delay
-from the world's generator, and delivers them on the virtual clock; bytes are never lost
-inside a connection, as with TCP. What TCP does is done here too: a writer is asked to wait
-when too much is on its way, a reader may pause, a closed end is seen by the other after
-the bytes before it, and a reset throws away what was on its way.
-
-Who wants to see or to decide what happens on a link gets two handles: a `tap` hears each
-chunk with the times at which it left and arrived, and a held link keeps its chunks until
-`let_through` (see `gate.py`).
+Each connection is a pair of transports (`transport.py`) whose bytes arrive when the world
+says so.
 
 A host can be up, or gone (`gone`): then nothing answers, as after a power cut, and only
-time-outs tell. A port on which nobody listens refuses at once.
+time-outs tell. A port on which nobody listens refuses at once. A client can be cut off from
+a server (`cut_off`): its connections fall silent. A client is known here by the name that it
+gives itself in CONNECT, so a new connection falls silent with its first words.
 
-Left out: partitions and one-way links between servers; they come with replication.
+Left out: the servers' links to each other, see `links.py`.
 """
 
 import asyncio
-import re
-from collections import deque
 from collections.abc import Callable
 from random import Random
-from typing import Any, Protocol, TypeAlias
 
 from kvcore import limits
 from kvcore.limits import Nanos
 from kvcore.sim.errors import real_only
+from kvcore.sim.transport import Clock, Link, Transport
 
-_KEEP_ALIVE = re.compile(
-    rb"(?:P[IO]NG\r\n|\+OK\r\n|HMSG [^\r]*\r\nNATS/1\.0 100 [^\r]*\r\n(?:[^\r]+\r\n)*\r\n\r\n)+"
-)
 _HIGHEST_CLIENT_PORT = 60_999
-
-Tap: TypeAlias = Callable[[Nanos, Nanos | None, bytes], None]  # sent, arrived or None: lost
-
-
-def _unheard(_sent: Nanos, _arrived: Nanos | None, _data: bytes) -> None:
-    """The tap of a link that nobody listens to."""
-
-
-class Clock(Protocol):
-    """What the network asks of the loop it lives on."""
-
-    @property
-    def now(self) -> Nanos:
-        """The virtual date."""
-
-    def at(self, when: Nanos, callback: Callable[[], object]) -> asyncio.TimerHandle:
-        """Calls at a virtual date."""
-
-    def call_soon(self, callback: Callable[..., object], *args: Any) -> asyncio.Handle:
-        """As asyncio's."""
-
-    def create_future(self) -> asyncio.Future[Any]:
-        """As asyncio's."""
-
-    def happened(self) -> None:
-        """Something other than a keep-alive took place."""
-
-
-class Link:
-    """One direction of a connection: bytes in order, each chunk with its own delay."""
-
-    def __init__(self, network: "Network", deliver: Callable[[bytes | None], None]) -> None:
-        self._network = network
-        self._deliver = deliver  # None: the other end has closed
-        self._chunks: deque[tuple[Nanos, Nanos, bytes | None]] = deque()  # sent, due, what
-        self._timer: asyncio.TimerHandle | None = None
-        self._last: Nanos = 0
-        self.held = False  # the reader has paused
-        self.silent = False  # nothing arrives any more, and nobody is told
-        self.in_flight = 0
-        self.on_room: Callable[[], None] = lambda: None
-        self.on_held: Callable[[], None] = lambda: None  # a chunk has come, and is kept back
-        self.tap: Tap = _unheard
-
-    def send(self, data: bytes | None) -> None:
-        """Puts bytes on their way; None says that this end has closed."""
-        if self.silent:
-            return
-        now = self._network.clock.now
-        due = max(self._last, now + self._network.delay())
-        self._last = due
-        self._chunks.append((now, due, data))
-        self.in_flight += len(data or b"")
-        self._schedule()
-        if self.held:
-            self.on_held()
-
-    @property
-    def head(self) -> bytes | None:
-        """The oldest chunk that has not arrived; None when there is none."""
-        return (self._chunks[0][2] or b"") if self._chunks else None
-
-    def let_through(self) -> None:
-        """Delivers the oldest chunk now, whether the link is held or not."""
-        sent, _, data = self._chunks.popleft()
-        self._hand_over(sent, data)
-
-    def hold(self, *, held: bool) -> None:
-        """The reader pauses, or goes on."""
-        self.held = held
-        self._schedule()
-
-    def cut(self) -> None:
-        """What is on its way is lost, and nothing follows."""
-        self.silent = True
-        for sent, _, data in self._chunks:
-            self.tap(sent, None, data or b"")
-        self._chunks.clear()
-        self.in_flight = 0
-
-    def _schedule(self) -> None:
-        if self._timer is None and self._chunks and not self.held:
-            self._timer = self._network.clock.at(self._chunks[0][1], self._arrive)
-
-    def _arrive(self) -> None:
-        self._timer = None
-        now = self._network.clock.now
-        while self._chunks and not self.held and self._chunks[0][1] <= now:
-            sent, _, data = self._chunks.popleft()
-            self._hand_over(sent, data)
-        self._schedule()
-
-    def _hand_over(self, sent: Nanos, data: bytes | None) -> None:
-        if data is not None:
-            self.in_flight -= len(data)
-            self.tap(sent, self._network.clock.now, data)
-            if not _is_keep_alive(data):
-                self._network.clock.happened()
-        self._deliver(data)
-        if self.in_flight < limits.LINK_WINDOW_BYTES // 2:
-            self.on_room()
-
-
-class Transport(asyncio.Transport):
-    """One end of a connection, as asyncio's streams and protocols expect it."""
-
-    def __init__(
-        self, network: "Network", protocol: asyncio.BaseProtocol, local: Any, peer: Any
-    ) -> None:
-        super().__init__({"sockname": local, "peername": peer})
-        self._network = network
-        self._protocol: Any = protocol
-        self._closing = False
-        self._lost = False
-        self._full = False
-        self.out: Link
-        self.into: Link
-        self.other: Transport
-
-    # What asyncio calls.
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Sends a copy of the bytes; after a close they are dropped, as asyncio's are."""
-        if self._closing or not data:
-            return
-        if self.other.is_lost and not self.out.silent:
-            self.reset()  # nobody is there any more: a reset comes back
-            return
-        self.out.send(bytes(data))
-        if not self._full and self.out.in_flight > limits.LINK_WINDOW_BYTES:
-            self._full = True
-            self._protocol.pause_writing()
-
-    def close(self) -> None:
-        """Closes once what was written has been sent; the other end sees its end after that."""
-        if not self._closing:
-            self._closing = True
-            self.into.cut()
-            self.out.send(None)
-            self._network.clock.call_soon(self._lose, None)
-
-    def abort(self) -> None:
-        """Closes at once; the other end sees a reset connection."""
-        if self._lost:
-            return
-        self._closing = True
-        self.into.cut()
-        self._network.clock.call_soon(self._lose, None)
-        self.other.reset_later()
-
-    def is_closing(self) -> bool:
-        """Whether this end is closed or about to be."""
-        return self._closing
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Who hears what arrives here."""
-        protocol: asyncio.BaseProtocol = self._protocol
-        return protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Someone else hears it from now on."""
-        self._protocol = protocol
-
-    def pause_reading(self) -> None:
-        """What arrives waits in the link, and in the end the writer waits too."""
-        self.into.hold(held=True)
-
-    def resume_reading(self) -> None:
-        """What waits is delivered."""
-        self.into.hold(held=False)
-
-    def is_reading(self) -> bool:
-        """Whether what arrives is delivered."""
-        return not self._closing and not self.into.held
-
-    def get_write_buffer_size(self) -> int:
-        """Bytes on their way, not yet delivered."""
-        return self.out.in_flight
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Where a writer may go on, and where it must wait, in bytes."""
-        return limits.LINK_WINDOW_BYTES // 2, limits.LINK_WINDOW_BYTES
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """The link's own window stays."""
-
-    def can_write_eof(self) -> bool:
-        """No: a connection closes in both directions at once."""
-        return False
-
-    # What the network calls.
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the protocol here has been told that the connection is over."""
-        return self._lost
-
-    def arrived(self, data: bytes | None) -> None:
-        """Bytes for the protocol, or the end of them."""
-        if self._closing:
-            return
-        if data is not None:
-            self._protocol.data_received(data)
-        elif not self._protocol.eof_received():
-            self.close()
-
-    def room(self) -> None:
-        """Enough has been delivered: a waiting writer may go on."""
-        if self._full and not self._lost:
-            self._full = False
-            self._protocol.resume_writing()
-
-    def reset_later(self) -> None:
-        """A reset is on its way to this end."""
-        self.into.cut()
-        self.out.cut()
-        clock = self._network.clock
-        clock.at(clock.now + self._network.delay(), self.reset)
-
-    def reset(self) -> None:
-        """The other end is gone: reading and writing fail from here on."""
-        if self._lost or self._closing:
-            return
-        self._closing = True
-        self.into.cut()
-        self.out.cut()
-        error = ConnectionResetError("the server's end of the connection is gone")
-        self._network.clock.call_soon(self._lose, error)
-
-    def vanish(self) -> None:
-        """This end loses its power: it says nothing, now or later."""
-        self._closing = self._lost = True
-        self.into.cut()
-        self.out.cut()
-
-    def answer_again(self) -> None:
-        """Power is back, this connection is not: who still writes to it gets a reset."""
-        self.into.silent = False
-
-    def _lose(self, error: Exception | None) -> None:
-        if not self._lost:
-            self._lost = True
-            self._network.forget(self)
-            self._protocol.connection_lost(error)
 
 
 class Listener:
@@ -313,6 +59,8 @@ class Network:
         self.listeners: dict[tuple[str, int], Callable[[], asyncio.BaseProtocol]] = {}
         self.gone: dict[str, None] = {}  # hosts without power
         self.names: dict[str, None] = {}  # hosts that exist, whether they listen or not
+        self.cut_off: dict[tuple[str, str], None] = {}  # of a client and a host
+        self._owners: dict[tuple[str, int], str] = {}
         self._open: dict[Transport, None] = {}
         self._client_port = 50_000
 
@@ -320,14 +68,17 @@ class Network:
         """How long the next chunk is on its way, one way."""
         return self._rng.randrange(limits.LINK_MIN_NS, limits.LINK_MAX_NS)
 
-    def listen(self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> Listener:
-        """Serves a port; 0 picks one. Raises OSError when it is taken."""
+    def listen(
+        self, factory: Callable[[], asyncio.BaseProtocol], host: str, port: int, owner: str = ""
+    ) -> Listener:
+        """Serves a port for a host; 0 picks one. Raises OSError when it is taken."""
         port = port or self._next_port()
         place = (_local(host), port)
         if place in self.listeners:
             raise OSError(f"address already in use: {host}:{port}")
         self.names[place[0]] = None
         self.listeners[place] = factory
+        self._owners[place] = owner or place[0]
         return Listener(self, place)
 
     async def connect(
@@ -350,10 +101,27 @@ class Network:
         client.out = server.into = Link(self, server.arrived)
         server.out = client.into = Link(self, client.arrived)
         client.out.on_room, server.out.on_room = client.room, server.room
+        client.server = self._owners[place]
         self._open[client] = self._open[server] = None
         server.get_protocol().connection_made(server)
         protocol.connection_made(client)
         return client, protocol
+
+    def cut(self, cut_off: dict[tuple[str, str], None]) -> None:
+        """From now on these clients and hosts don't reach each other, and all others do."""
+        self.cut_off = cut_off
+        for transport in list(self._open):
+            apart = (transport.client, transport.server) in cut_off
+            if apart and not transport.is_cut:
+                transport.silence()
+            elif transport.server and transport.is_cut and not apart:
+                transport.find_broken()
+
+    def introduced(self, transport: Transport, name: str) -> None:
+        """A client has said its name on a new connection."""
+        transport.client = name
+        if (name, transport.server) in self.cut_off:
+            transport.silence()
 
     def forget(self, transport: Transport) -> None:
         """The connection's end is over."""
@@ -387,7 +155,3 @@ class Network:
 
 def _local(host: str) -> str:
     return "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "") else host  # noqa: S104
-
-
-def _is_keep_alive(data: bytes) -> bool:
-    return data[:1] in b"PH+" and _KEEP_ALIVE.fullmatch(data) is not None

@@ -13,7 +13,10 @@ the same trace, byte for byte, in any process (`trace_text`).
 Several worlds may exist at once, each with its own loop; checks run in worlds of their own.
 A server listens as `nats://n1:4222`, and also where clients look by default, `localhost`.
 
-Left out: links between servers; until replication comes, servers of one world are strangers.
+Several servers are one cluster, linked each to each. A network can come apart (`partition`,
+`cut`) and be whole again (`heal`); clients stay connected unless they are named, too.
+
+Left out: faults by the dozen, see `nemesis.py`.
 """
 
 import asyncio
@@ -30,10 +33,13 @@ from kvcore.limits import Nanos
 from kvcore.node.config import NodeConfig
 from kvcore.node.node import Node
 from kvcore.sim import drive
+from kvcore.sim.arrows import PeerTrace
 from kvcore.sim.client import PATCH
 from kvcore.sim.disk import SimulatedDisk
-from kvcore.sim.host import Host, Parts, State, SyncPolicy
+from kvcore.sim.host import Host, State
+from kvcore.sim.links import Links, Pair
 from kvcore.sim.loop import VirtualLoop
+from kvcore.sim.run import Parts, SyncPolicy
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage
 from kvcore.storage.memory import MemoryStorage
@@ -72,7 +78,10 @@ class World:
         self.closed = False
         self.owns_loop = loop is None
         self.loop.reseed(seed)
+        self.links = Links(self.loop, f"{seed}/links", PeerTrace(self.loop, self.records.append))
         self._clients: list[Client] = []
+        self._apart: dict[Pair, None] = {}  # servers and clients, by a partition
+        self._one_way: dict[Pair, None] = {}
         names = names or [f"n{number + 1}" for number in range(servers)]
         PATCH.install()
         self.hosts: dict[str, Host] = {}
@@ -91,6 +100,7 @@ class World:
                 seed=host_seed,
                 sync=sync,
                 sink=self.records.append,
+                links=self.links,
             )
         for host in self.hosts.values():
             host.start()
@@ -184,6 +194,52 @@ class World:
     def power_cut(self, name: str | None = None) -> None:
         """The machine loses its power; what was not synced may be gone."""
         self._running(name).power_cut()
+
+    def partition(self, *groups: Sequence[str]) -> None:
+        """The network comes apart: what is in different groups hears nothing of each other.
+
+        Groups name servers, and clients by the name that they connect with. Servers that no
+        group names are one group more; clients that none names reach every server. What an
+        earlier call has cut is whole again, one-way cuts aside.
+        """
+        pieces = [list(group) for group in groups]
+        named = [name for piece in pieces for name in piece]
+        if len(dict.fromkeys(named)) < len(named):
+            raise ValueError("a server or client can't be in two groups")
+        pieces.append([name for name in self.hosts if name not in named])
+        self._apart = {
+            (one, other): None
+            for piece in pieces
+            for one in piece
+            for others in pieces
+            for other in others
+            if others is not piece
+        }
+        text = " | ".join(" ".join(piece) for piece in pieces if piece)
+        self.note("partition", groups=text)
+        self._cut()
+
+    def cut(self, sender: str, to: str) -> None:
+        """What the one server sends to the other is lost from now on; the way back is open."""
+        self._one_way[self.host(sender).name, self.host(to).name] = None
+        self.note("cut", sender=sender, to=to)
+        self._cut()
+
+    def heal(self) -> None:
+        """The network is whole again."""
+        self._apart, self._one_way = {}, {}
+        self.note("heal")
+        self._cut()
+
+    def _cut(self) -> None:
+        servers = {pair: None for pair in self._apart if all(name in self.hosts for name in pair)}
+        clients = {pair: None for pair in self._apart if pair[0] not in self.hosts}
+        self.links.cut(servers | self._one_way)
+        self.loop.network.cut({pair: None for pair in clients if pair[1] in self.hosts})
+
+    def note(self, kind: str, **fields: str | int | bool | None) -> None:
+        """One record in the trace, of something that no server has done."""
+        self.records.append(Trace(self.now, "world", kind, fields))
 
     def host(self, name: str | None = None) -> Host:
         """A machine by its server's name; the only one, if there is one."""

@@ -14,7 +14,7 @@ from nats.js.errors import Error as JetStreamError
 from nats.js.errors import KeyNotFoundError
 
 from kvcore import limits
-from kvcore.sim.host import Parts
+from kvcore.sim.run import Parts
 from kvcore.sim.world import PARTS, World
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.memory import MemoryStorage

@@ -9,7 +9,8 @@ from nats.js.errors import KeyNotFoundError
 
 from kvcore import limits
 from kvcore.sim.errors import NotInThisWorld, SimulationStalled
-from kvcore.sim.host import Parts, State
+from kvcore.sim.host import State
+from kvcore.sim.run import Parts
 from kvcore.sim.world import PARTS, World, disconnect
 from tests.support.echo_node import EchoNode
 
