@@ -39,6 +39,7 @@ from kvcore.jetstream.outcome import (
     RestoreRefused,
     StreamCreated,
     StreamDeleted,
+    StreamMoved,
     StreamUpdated,
     Updated,
 )
@@ -57,6 +58,7 @@ _ANSWER_TO = {
     "DeleteStream": "stream_delete",
     "BeginRestore": "stream_restore",
     "CompleteRestore": "stream_create",
+    "AssignPeers": "stream_remove_peer",
     "UpdateConfig": "stream_update",
     "Purge": "stream_purge",
     "DeleteMessage": "stream_msg_delete",
@@ -219,7 +221,7 @@ class Api:
             case StreamCreated(assignment=assignment):
                 is_new = outcome.kind == "CreateStream"
                 return self._show_stream(what, assignment.config.name, now, is_new=is_new)
-            case StreamDeleted():
+            case StreamDeleted() | StreamMoved():
                 return bodies.success(what, {"success": True})
             case StreamUpdated() | RestoreBegun():
                 return None

@@ -24,6 +24,7 @@ class Identity:
     host: str = "127.0.0.1"
     max_memory: int = -1  # what all memory streams may hold
     max_storage: int = -1  # what all file streams may hold
+    cluster: str = ""  # the name of its cluster, "" for a server on its own
 
 
 class Catalog(Protocol):

@@ -66,9 +66,10 @@ def create_refusal(config: StreamConfig) -> ApiError | None:
     return None
 
 
-def unsupported(config: StreamConfig) -> ApiError | None:
-    """What nats-server does and kvcore doesn't: refused, never half done."""
-    if config.num_replicas > 1:
+def unsupported(config: StreamConfig, *, in_cluster: bool = False) -> ApiError | None:
+    """What nats-server does and kvcore doesn't: refused, never half done. A server on its
+    own has no place for a second replica."""
+    if config.num_replicas > 1 and not in_cluster:
         return errors.REPLICAS_UNSUPPORTED
     asked = {
         "allow_msg_counter": config.allow_msg_counter,
@@ -84,8 +85,12 @@ def unsupported(config: StreamConfig) -> ApiError | None:
     return None
 
 
-def updated(old: StreamConfig, new: StreamConfig) -> StreamConfig | ApiError:
+def updated(
+    old: StreamConfig, new: StreamConfig, *, in_cluster: bool = False
+) -> StreamConfig | ApiError:
     """The configuration after an update, both in normal form, or why it may not change so."""
+    if new.num_replicas > 1 and not in_cluster:
+        return errors.REPLICAS_UNSUPPORTED
     refusal = _update_refusal(old, new)
     if refusal is not None:
         return refusal
@@ -98,8 +103,6 @@ def updated(old: StreamConfig, new: StreamConfig) -> StreamConfig | ApiError:
 
 
 def _update_refusal(old: StreamConfig, new: StreamConfig) -> ApiError | None:
-    if new.num_replicas > 1:
-        return errors.REPLICAS_UNSUPPORTED
     update = "stream configuration update can not"
     if new.storage != old.storage:
         return invalid_config(f"{update} change storage type")
@@ -145,15 +148,19 @@ def _check_texts(config: StreamConfig) -> None:
         raise _refused(f"stream metadata exceeds maximum size of {METADATA_BYTES} bytes")
 
 
-def _with_defaults(config: StreamConfig) -> StreamConfig:
+def with_replicas(config: StreamConfig) -> StreamConfig:
+    """The configuration with a number of replicas that can be; none said is one."""
     replicas = config.num_replicas or 1
     if replicas > limits.REPLICAS_COUNT:
         raise _refused(f"maximum replicas is {limits.REPLICAS_COUNT}")
     if replicas < 0:
         raise ConfigError(errors.REPLICAS_NEGATIVE)
+    return replace(config, num_replicas=replicas)
+
+
+def _with_defaults(config: StreamConfig) -> StreamConfig:
     return replace(
-        config,
-        num_replicas=replicas,
+        with_replicas(config),
         max_msgs=_bound(config.max_msgs),
         max_msgs_per_subject=_bound(config.max_msgs_per_subject),
         max_bytes=_bound(config.max_bytes),

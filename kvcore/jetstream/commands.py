@@ -12,9 +12,13 @@ client sent kept as they were (`surrogateescape`):
     P  time u64, subject length u16, reply length u16, header length u32 | subject, reply,
        header, payload                                      (a message, the hot path)
     p  the same, for a message that came when the server was full
-    others  a letter, then each field in turn: u64 for a number, u32 length and bytes for text
+    others  a letter, then each field in turn: u64 for a number, u32 length and bytes for text,
+            u32 count and so many texts for a list of names
 
-Left out: versions of a command. A new form gets a new letter, so old logs stay readable.
+A command may grow fields at its end, with defaults. The longer form gets a new letter, and
+the old one goes on to mean the shorter: a log is read years after it was written.
+
+Left out: what applying a command does (`stream.py`, `meta.py`).
 """
 
 from dataclasses import dataclass, fields
@@ -140,12 +144,15 @@ class Acked:
 
 @dataclass(frozen=True, slots=True)
 class CreateStream:
-    """Assign a new stream. `over_quota` is stamped by the leader (`Meta.stamped`)."""
+    """Assign a new stream to `peers`. These, or in `unplaced` why there are none, and
+    `over_quota` are stamped by the leader (`Meta.stamped`)."""
 
     config_json: bytes
     reply: str
     time: Nanos
     over_quota: bool = False
+    peers: tuple[str, ...] = ()
+    unplaced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,8 @@ class UpdateStream:
     reply: str
     time: Nanos
     over_quota: bool = False
+    peers: tuple[str, ...] = ()
+    unplaced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,22 +178,41 @@ class DeleteStream:
 
 @dataclass(frozen=True, slots=True)
 class BeginRestore:
-    """Give the stream of a backup a group of its own, which nobody sees yet."""
+    """Give the stream of a backup a group of its own, which nobody sees yet. Server `holder`
+    gathers its records."""
 
     config_json: bytes
     reply: str
     time: Nanos
+    holder: str = ""
+    unplaced: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteRestore:
-    """Its records are all in the store of group `gid`: assign the stream."""
+    """Its records are all in the store of group `gid`, on server `holder`: assign the stream."""
 
     gid: int
     config_json: bytes
     reply: str
     time: Nanos
     over_quota: bool = False
+    peers: tuple[str, ...] = ()
+    holder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AssignPeers:
+    """Let a stream be on other servers than before; `gid` is the group that the leader saw.
+    `anew`: in a new group without its messages, for they are lost (a stream in memory of
+    which too few servers are left that remember)."""
+
+    name: str
+    gid: int
+    peers: tuple[str, ...]
+    reply: str
+    time: Nanos
+    anew: bool = False
 
 
 StreamCommand: TypeAlias = (
@@ -199,7 +227,9 @@ StreamCommand: TypeAlias = (
     | Acked
     | Copy
 )
-MetaCommand: TypeAlias = CreateStream | UpdateStream | DeleteStream | BeginRestore | CompleteRestore
+MetaCommand: TypeAlias = (
+    CreateStream | UpdateStream | DeleteStream | BeginRestore | CompleteRestore | AssignPeers
+)
 Command: TypeAlias = StreamCommand | MetaCommand
 
 
@@ -220,14 +250,21 @@ _LETTERS: dict[bytes, type[Command]] = {
     b"O": Copy,
     b"W": PauseConsumer,
     b"A": Acked,
-    b"S": CreateStream,
-    b"T": UpdateStream,
+    b"N": CreateStream,
+    b"n": UpdateStream,
     b"s": DeleteStream,
-    b"R": BeginRestore,
-    b"r": CompleteRestore,
+    b"B": BeginRestore,
+    b"b": CompleteRestore,
+    b"G": AssignPeers,
 }
 _LETTER_OF = {kind: letter for letter, kind in _LETTERS.items()}
 _FIELDS = {kind: tuple((f.name, f.type) for f in fields(kind)) for kind in _LETTER_OF}
+_FORMS = {letter: (kind, len(_FIELDS[kind])) for letter, kind in _LETTERS.items()} | {
+    b"S": (CreateStream, 4),  # before servers had peers
+    b"T": (UpdateStream, 4),
+    b"R": (BeginRestore, 3),
+    b"r": (CompleteRestore, 5),
+}
 
 
 def encode(command: Command) -> bytes:
@@ -251,10 +288,18 @@ def encode(command: Command) -> bytes:
         value = getattr(command, name)
         if isinstance(value, int):
             parts.append(_U64.pack(value))
+        elif isinstance(value, tuple):
+            parts.append(_U32.pack(len(value)))
+            for each in value:
+                parts += _text(each)
         else:
-            data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
-            parts += (_U32.pack(len(data)), data)
+            parts += _text(value)
     return b"".join(parts)
+
+
+def _text(value: str | bytes) -> tuple[bytes, bytes]:
+    data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+    return _U32.pack(len(data)), data
 
 
 def decode(data: bytes) -> Command:
@@ -263,10 +308,10 @@ def decode(data: bytes) -> Command:
     try:
         if letter in (b"P", b"p"):
             return _decode_publish(data)
-        kind = _LETTERS.get(letter)
-        if kind is None:
+        form = _FORMS.get(letter)
+        if form is None:
             raise CodecError(f"no command has the letter {letter!r}")
-        return _decode_fields(kind, data)
+        return _decode_fields(*form, data)
     except (IndexError, UnicodeDecodeError, StructError) as error:
         raise CodecError(f"a damaged command {letter!r}: {error}") from error
 
@@ -305,22 +350,39 @@ def _decode_publish(data: bytes) -> Publish:
     )
 
 
-def _decode_fields(kind: type[Command], data: bytes) -> Command:
+def _decode_fields(kind: type[Command], count: int, data: bytes) -> Command:
     values: list[object] = []
     at = 1
-    for _name, field_type in _FIELDS[kind]:
+    for _name, field_type in _FIELDS[kind][:count]:
+        value: object
         if field_type in (int, bool):
             number: int = _U64.unpack_from(data, at)[0]
-            values.append(bool(number) if field_type is bool else number)
+            value = bool(number) if field_type is bool else number
             at += _U64.size
-            continue
-        length: int = _U32.unpack_from(data, at)[0]
-        at += _U32.size
-        if at + length > len(data):
-            raise CodecError(f"a {kind.__name__} command is cut short")
-        text = data[at : at + length]
-        values.append(text.decode("utf-8", "surrogateescape") if field_type is str else text)
-        at += length
+        elif field_type in (str, bytes):
+            text, at = _decode_text(kind, data, at)
+            value = text.decode("utf-8", "surrogateescape") if field_type is str else text
+        else:
+            value, at = _decode_names(kind, data, at)
+        values.append(value)
     if at != len(data):
         raise CodecError(f"a {kind.__name__} command has {len(data) - at} bytes too many")
     return kind(*values)  # type: ignore[arg-type]  # the field types were read above
+
+
+def _decode_text(kind: type[Command], data: bytes, at: int) -> tuple[bytes, int]:
+    length: int = _U32.unpack_from(data, at)[0]
+    at += _U32.size
+    if at + length > len(data):
+        raise CodecError(f"a {kind.__name__} command is cut short")
+    return data[at : at + length], at + length
+
+
+def _decode_names(kind: type[Command], data: bytes, at: int) -> tuple[tuple[str, ...], int]:
+    count: int = _U32.unpack_from(data, at)[0]
+    at += _U32.size
+    names = []
+    for _ in range(count):
+        name, at = _decode_text(kind, data, at)
+        names.append(name.decode("utf-8", "surrogateescape"))
+    return tuple(names), at

@@ -14,7 +14,6 @@ from kvcore import limits
 from kvcore.jetstream.config import StreamConfig
 from kvcore.jetstream.errors import (
     REPLICAS_NEGATIVE,
-    REPLICAS_UNSUPPORTED,
     ApiError,
     ConfigError,
     invalid_config,
@@ -139,8 +138,6 @@ def _check_counts(document: Document, stream: StreamConfig) -> ApiError | None:
             label = "consumer durable name" if name == "durable_name" else "consumer name"
             return invalid_config(f"{label} can not contain '.', '*', '>', '\\', '/'")
     replicas = _number(document, "num_replicas")
-    if replicas > 1:
-        return REPLICAS_UNSUPPORTED
     if replicas > stream.num_replicas:
         return ApiError(400, 10126, "consumer config replica count exceeds parent stream")
     if replicas < 0:

@@ -58,6 +58,8 @@ def _create(context: Context, call: Call, *, durable: bool) -> Action:
     refusal = _contradiction(call.names, name, document, config, durable=durable)
     if refusal is not None:
         raise ConfigError(refusal)
+    if _replicas(config) > 1 and not context.identity.cluster:
+        raise ConfigError(REPLICAS_UNSUPPORTED)
     stream_name = call.names[0]
     context.stream(stream_name)
     wanted = document.get("config") or {}
@@ -136,9 +138,13 @@ def _contradiction(
         return FILTERS_IN_SUBJECT
     if subject_filter and config.get("filter_subject", "") != subject_filter:
         return FILTER_MISMATCH
+    return None
+
+
+def _replicas(config: dict[str, object]) -> int:
     replicas = config.get("num_replicas", 0)
     assert isinstance(replicas, int)
-    return REPLICAS_UNSUPPORTED if replicas > 1 else None
+    return replicas
 
 
 def _new_name(context: Context, stream_name: str) -> str:

@@ -57,6 +57,9 @@ ACCOUNT_RESOURCES_EXCEEDED = ApiError(400, 10002, "resource limits exceeded for 
 STORAGE_EXCEEDED = ApiError(500, 10047, "insufficient storage resources available")
 MEMORY_EXCEEDED = ApiError(500, 10028, "insufficient memory resources available")
 BAD_REQUEST = ApiError(400, 10003, "bad request")
+PEER_REMAP_FAILED = ApiError(503, 10075, "peer remap failed")
+PEER_NOT_MEMBER = ApiError(400, 10040, "peer not a member")
+SERVER_NOT_MEMBER = ApiError(400, 10044, "server is not a member of the cluster")
 
 # Streams.
 STREAM_NOT_FOUND = ApiError(404, 10059, "stream not found")
@@ -111,6 +114,11 @@ CONSUMER_BOUND = ApiError(400, 10013, "consumer name already in use")
 CONSUMER_EXISTS = ApiError(400, 10148, "consumer already exists")
 CONSUMER_MISSING = ApiError(400, 10149, "consumer does not exist")
 CONSUMERS_FULL = ApiError(400, 10026, "maximum consumers limit reached")
+
+
+def unplaced(text: str) -> ApiError:
+    """No servers for a stream, or none that could lead it; the text says why."""
+    return ApiError(400, 10005, text)
 
 
 def invalid_config(text: str) -> ApiError:

@@ -13,18 +13,27 @@ the `UpdateConfig` again.
 A backup is restored in two decisions: `BeginRestore` sets a group aside, whose records the
 host then writes, and `CompleteRestore` makes it a stream (docs/adr/0004-restore.md).
 
-    S        applied index u64, time of the last command u64
-    C name   group id u64, created u64 | configuration JSON
+In a cluster the decision says as well which servers hold the stream. Who is there to hold
+it is a fact of the moment, so the leader looks (`Planner`) and writes what it found into the
+command; `apply` only asks whether there were enough.
 
-Left out: where a stream's replicas are. One server has them all.
+    S        applied index u64, time of the last command u64
+    C name   group id u64, created u64 | configuration JSON, and for a stream in a cluster
+             a line feed | JSON of its peers, the founders of its group, and the joiners
+
+Left out: how a group comes to have the members that its assignment names; that takes time,
+and is the business of the group's leader (`node/membership.py`).
 """
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from struct import Struct
 from typing import assert_never
 
 from kvcore.jetstream import checks, errors
 from kvcore.jetstream.commands import (
+    AssignPeers,
     BeginRestore,
     CompleteRestore,
     CreateStream,
@@ -44,8 +53,10 @@ from kvcore.jetstream.outcome import (
     StreamAssignment,
     StreamCreated,
     StreamDeleted,
+    StreamMoved,
     StreamUpdated,
 )
+from kvcore.jetstream.planner import Planner
 from kvcore.jetstream.shapes import from_json
 from kvcore.limits import Nanos
 from kvcore.nats import subject as subjects
@@ -65,10 +76,14 @@ class Quota:
 
 
 class Meta:
-    """The machine of group 1; it is rebuilt from `records` if there are any."""
+    """The machine of group 1; it is rebuilt from `records` if there are any. `planner` finds
+    places for streams; a server on its own has none."""
 
-    def __init__(self, records: Records, quota: Quota | None = None) -> None:
+    def __init__(
+        self, records: Records, quota: Quota | None = None, planner: Planner | None = None
+    ) -> None:
         self.streams: dict[str, StreamAssignment] = {}
+        self._planner = planner
         self._records = records
         self._quota = quota or Quota()
         self._time: Nanos = 0
@@ -79,13 +94,15 @@ class Meta:
         self._time = _STATE.unpack(state)[1]
         for key, record in records.scan(*keys.consumers(keys.META_GID)):
             gid, created = _STATE.unpack_from(record)
-            config = decode_config(record[_STATE.size :])
-            name = keys.suffix(key).decode()
-            self.streams[name] = StreamAssignment(gid, config, created)
+            stored, _, placed = record[_STATE.size :].partition(b"\n")
+            name, where = keys.suffix(key).decode(), _decode_places(placed)
+            self.streams[name] = StreamAssignment(gid, decode_config(stored), created, *where)
 
     def apply(self, command: MetaCommand, index: int) -> MetaOutcome:
         """Carry out one command of the meta log; `index` is its place there."""
         self._time = max(self._time, command.time)
+        if self._planner is not None:
+            self._planner.forget(command)
         result: MetaResult
         try:
             match command:
@@ -99,6 +116,8 @@ class Meta:
                     result = self._begin_restore(command, index)
                 case CompleteRestore():
                     result = self._complete_restore(command)
+                case AssignPeers():
+                    result = self._assign_peers(command, index)
                 case _:
                     assert_never(command)
         except ConfigError as refused:
@@ -111,13 +130,15 @@ class Meta:
         existing = self.streams.get(config.name)
         if existing is not None and existing.config == config:
             return StreamCreated(existing, existed=True)
-        refusal = checks.unsupported(config)
+        refusal = checks.unsupported(config, in_cluster=_in_cluster(command))
         if refusal is None and existing is not None:
             refusal = errors.STREAM_NAME_IN_USE
         refusal = refusal or self._clash(config) or _over_quota(command, config)
+        refusal = refusal or _unplaced(command)
         if refusal is not None:
             return Refused(refusal)
-        assignment = StreamAssignment(FIRST_STREAM_GID + index, config, self._time)
+        gid, peers = FIRST_STREAM_GID + index, command.peers
+        assignment = StreamAssignment(gid, config, self._time, peers, tuple(sorted(peers)))
         self._assign(assignment)
         return StreamCreated(assignment, existed=False)
 
@@ -136,12 +157,15 @@ class Meta:
     def _begin_restore(self, command: BeginRestore, index: int) -> RestoreBegun | Refused:
         """As nats-server, let other streams' subjects be an obstacle only at the end."""
         config = self._restorable(command.config_json)
-        refusal = checks.unsupported(config)
+        refusal = checks.unsupported(config, in_cluster=bool(command.holder))
         if refusal is None and config.name in self.streams:
             refusal = errors.STREAM_EXISTS
+        refusal = refusal or _unplaced(command)
         if refusal is not None:
             return Refused(refusal)
-        return RestoreBegun(StreamAssignment(FIRST_STREAM_GID + index, config, self._time))
+        gid, holder = FIRST_STREAM_GID + index, command.holder
+        where = (holder,) if holder else ()
+        return RestoreBegun(StreamAssignment(gid, config, self._time, where, where), holder)
 
     def _complete_restore(self, command: CompleteRestore) -> StreamCreated | RestoreRefused:
         config = self._restorable(command.config_json)
@@ -149,7 +173,9 @@ class Meta:
         refusal = refusal or _over_quota(command, config)
         if refusal is not None:
             return RestoreRefused(command.gid, refusal)
-        assignment = StreamAssignment(command.gid, config, self._time)
+        where = (command.holder,) if command.holder else ()
+        assignment = StreamAssignment(command.gid, config, self._time, where, where)
+        assignment = assignment.moved(command.peers or where)
         self._assign(assignment)
         return StreamCreated(assignment, existed=False)
 
@@ -158,15 +184,32 @@ class Meta:
         existing = self.streams.get(config.name)
         if existing is None:
             return Refused(errors.STREAM_NOT_FOUND)
-        found = checks.updated(existing.config, config)
+        in_cluster = _in_cluster(command)
+        found = checks.updated(existing.config, config, in_cluster=in_cluster)
         if isinstance(found, ApiError):
             return Refused(found)
-        refusal = checks.unsupported(found) or self._clash(found) or _over_quota(command, found)
+        refusal = checks.unsupported(found, in_cluster=in_cluster) or self._clash(found)
+        refusal = refusal or _over_quota(command, found) or _unplaced(command)
         if refusal is not None:
             return Refused(refusal)
-        assignment = StreamAssignment(existing.gid, found, existing.created)
+        assignment = replace(existing.moved(command.peers), config=found)
+        if not command.peers:
+            assignment = replace(existing, config=found)
         self._assign(assignment)
         return StreamUpdated(assignment)
+
+    def _assign_peers(self, command: AssignPeers, index: int) -> StreamMoved | Refused:
+        before = self.streams.get(command.name)
+        if before is None or before.gid != command.gid:
+            return Refused(errors.STREAM_NOT_FOUND)
+        if command.anew:
+            founders = tuple(sorted(command.peers))
+            gid = FIRST_STREAM_GID + index
+            after = StreamAssignment(gid, before.config, before.created, command.peers, founders)
+        else:
+            after = before.moved(command.peers)
+        self._assign(after)
+        return StreamMoved(after, before)
 
     def _delete(self, command: DeleteStream) -> StreamDeleted | Refused:
         existing = self.streams.pop(command.name, None)
@@ -195,17 +238,22 @@ class Meta:
         return replace(config, mirror_direct=True)
 
     def stamped(self, command: MetaCommand) -> MetaCommand:
-        """The command with this server's word on its quota, for the leader to propose.
+        """The command with this server's word on its quota and on who shall hold the stream,
+        for the leader to propose.
 
-        A quota is a fact of one server and may change at a restart, so apply takes the
-        leader's word from the log. Creations of one turn don't see each other.
+        These are facts of one server at one time, so apply takes the leader's word from the
+        log. As to quotas, creations of one turn don't see each other.
         """
-        if isinstance(command, DeleteStream | BeginRestore):
+        if isinstance(command, DeleteStream | AssignPeers):
             return command
         try:
-            config = from_json(command.config_json)
+            config = checks.with_replicas(from_json(command.config_json))
         except ConfigError:
             return command  # apply refuses it in the right words
+        if self._planner is not None:
+            command = self._planner.placed(command, config, self.streams)
+        if isinstance(command, BeginRestore):
+            return command
         return replace(command, over_quota=self._is_over_quota(config))
 
     def _is_over_quota(self, config: StreamConfig) -> bool:
@@ -222,6 +270,7 @@ class Meta:
         name = assignment.config.name
         self.streams[name] = assignment
         record = _STATE.pack(assignment.gid, assignment.created) + assignment.config.encode()
+        record += _encode_places(assignment)
         self._records.put(keys.consumer(keys.META_GID, name), record)
 
     def _save(self, index: int) -> None:
@@ -234,3 +283,20 @@ def _over_quota(
     if not command.over_quota:
         return None
     return errors.STORAGE_EXCEEDED if config.storage == "file" else errors.MEMORY_EXCEEDED
+
+
+def _in_cluster(command: CreateStream | UpdateStream) -> bool:
+    return bool(command.peers or command.unplaced)
+
+
+def _unplaced(command: CreateStream | UpdateStream | BeginRestore) -> ApiError | None:
+    return errors.unplaced(command.unplaced) if command.unplaced else None
+
+
+def _encode_places(assignment: StreamAssignment) -> bytes:
+    where = (assignment.peers, assignment.founders, assignment.joiners)
+    return b"\n" + json.dumps(where, separators=(",", ":")).encode() if assignment.peers else b""
+
+
+def _decode_places(stored: bytes) -> Iterator[tuple[str, ...]]:
+    return (tuple(names) for names in json.loads(stored or b"[]"))

@@ -13,7 +13,7 @@ path.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from kvcore.jetstream.config import StreamConfig
@@ -111,11 +111,31 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class StreamAssignment:
-    """A stream that the meta group knows: its group, its configuration, its birth."""
+    """A stream that the meta group knows: its group, its configuration, its birth, and the
+    servers that shall hold it, none for a server on its own.
+
+    Its group began with `founders`; of today's `peers` the `joiners` came later, so they take
+    no part before the group's leader has added them. A server that comes back to a stream is
+    a joiner too: as a founder it would vote as if it had never promised anything.
+    """
 
     gid: int
     config: StreamConfig
     created: Nanos
+    peers: tuple[str, ...] = ()
+    founders: tuple[str, ...] = ()
+    joiners: tuple[str, ...] = ()
+
+    def is_founder(self, server: str) -> bool:
+        """Whether a server without any record of the group begins it as one of its members."""
+        return server in self.founders and server in self.peers and server not in self.joiners
+
+    def moved(self, peers: tuple[str, ...]) -> "StreamAssignment":
+        """The same stream on other servers."""
+        if not self.peers:  # the server was on its own until now
+            return replace(self, peers=peers, founders=peers)
+        joiners = (name for name in peers if name in self.joiners or name not in self.peers)
+        return replace(self, peers=peers, joiners=tuple(joiners))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +148,19 @@ class StreamCreated:
 
 @dataclass(frozen=True, slots=True)
 class StreamUpdated:
-    """An assignment changed; its group must now be given an `UpdateConfig`."""
+    """An assignment changed; its group must now be given an `UpdateConfig`, and perhaps other
+    members."""
 
     assignment: StreamAssignment
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMoved:
+    """An assignment has other peers than `before`; in a new group, if the old one's messages
+    are lost."""
+
+    assignment: StreamAssignment
+    before: StreamAssignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +172,10 @@ class StreamDeleted:
 
 @dataclass(frozen=True, slots=True)
 class RestoreBegun:
-    """A group was set aside for the records of a backup."""
+    """A group was set aside for the records of a backup, which server `holder` gathers."""
 
     assignment: StreamAssignment
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +187,13 @@ class RestoreRefused:
 
 
 MetaResult: TypeAlias = (
-    StreamCreated | StreamUpdated | StreamDeleted | RestoreBegun | RestoreRefused | Refused
+    StreamCreated
+    | StreamUpdated
+    | StreamMoved
+    | StreamDeleted
+    | RestoreBegun
+    | RestoreRefused
+    | Refused
 )
 
 

@@ -116,6 +116,7 @@ class NodeConfig:
             self.host,
             self.max_memory,
             self.max_storage,
+            self.cluster.name if self.cluster is not None else "",
         )
 
     @property

@@ -23,6 +23,7 @@ from kvcore.jetstream.outcome import (
     RestoreRefused,
     StreamCreated,
     StreamDeleted,
+    StreamMoved,
     StreamUpdated,
 )
 from kvcore.limits import Nanos
@@ -126,7 +127,7 @@ class MetaReplica:
                 return
             case RestoreRefused(gid):
                 self._restores.drop(gid)
-            case Refused():
+            case StreamMoved() | Refused():
                 pass
             case _:
                 assert_never(outcome.result)

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 
 from kvcore.jetstream.commands import (
     Acked,
+    AssignPeers,
+    BeginRestore,
     CodecError,
+    CompleteRestore,
     Copy,
     CreateConsumer,
     CreateStream,
@@ -29,6 +32,7 @@ from kvcore.jetstream.commands import (
 
 number = st.integers(0, (1 << 64) - 1)
 text = st.binary(max_size=40).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
+names = st.lists(text, max_size=5).map(tuple)
 block = st.none() | st.binary(min_size=1, max_size=60)
 
 stream_commands = st.one_of(
@@ -55,9 +59,14 @@ stream_commands = st.one_of(
     st.builds(Acked, text, st.binary(max_size=60), text, number),
 )
 meta_commands = st.one_of(
-    st.builds(CreateStream, st.binary(max_size=60), text, number, st.booleans()),
-    st.builds(UpdateStream, st.binary(max_size=60), text, number, st.booleans()),
+    st.builds(CreateStream, st.binary(max_size=60), text, number, st.booleans(), names, text),
+    st.builds(UpdateStream, st.binary(max_size=60), text, number, st.booleans(), names, text),
     st.builds(DeleteStream, text, text, number),
+    st.builds(BeginRestore, st.binary(max_size=60), text, number, text, text),
+    st.builds(
+        CompleteRestore, number, st.binary(max_size=60), text, number, st.booleans(), names, text
+    ),
+    st.builds(AssignPeers, text, number, names, text, number, st.booleans()),
 )
 
 
@@ -96,3 +105,29 @@ def test_the_stored_form_does_not_change():
     assert encode(DeleteMessage(seq=1, no_erase=True, reply="r", time=2)) == (
         b"D\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\1\0\0\0\1r\0\0\0\0\0\0\0\2"
     )
+
+
+def old_form(letter: bytes, *fields: int | bytes) -> bytes:
+    """A command as the versions before clusters wrote it."""
+    parts = [letter]
+    for field in fields:
+        if isinstance(field, int):
+            parts.append(field.to_bytes(8, "big"))
+        else:
+            parts += (len(field).to_bytes(4, "big"), field)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        (old_form(b"S", b"{}", b"r", 7, 1), CreateStream(b"{}", "r", 7, over_quota=True)),
+        (old_form(b"T", b"{}", b"r", 7, 0), UpdateStream(b"{}", "r", 7)),
+        (old_form(b"R", b"{}", b"r", 7), BeginRestore(b"{}", "r", 7)),
+        (old_form(b"r", 5, b"{}", b"r", 7, 1), CompleteRestore(5, b"{}", "r", 7, over_quota=True)),
+    ],
+)
+def test_a_log_from_before_there_were_clusters_stays_readable(written, meant):
+    assert decode_meta(written) == meant
+    with pytest.raises(CodecError):
+        decode_meta(written + b"\0")
