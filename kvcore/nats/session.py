@@ -90,6 +90,7 @@ class Subscription:
     """A client's subscription: where it listens, and how much it still wants."""
 
     __slots__ = ("delivered", "filter", "max", "queue", "session", "sid", "subject", "wire_sid")
+    is_local = is_server = False  # peers may serve it, and know that it is a client's
 
     def __init__(self, session: "Session", op: Sub) -> None:
         self.session = session

@@ -42,6 +42,7 @@ from kvcore.nats.session import (
 from kvcore.nats.subject import has_wildcard, is_well_formed
 from kvcore.node.clients import ACCOUNT, Client, Stats, Traffic, gate_of, info_fields, new_nonce
 from kvcore.node.config import NodeConfig
+from kvcore.node.elsewhere import PeerSubscription
 from kvcore.node.keepalive import Due, Keepalive
 from kvcore.node.permits import is_permitted
 from kvcore.node.routing import Handler, InternalSubscription, Message, Router
@@ -70,8 +71,8 @@ class Broker:
         self._trace = trace
         self._rng = rng
         self._gate = gate_of(config)
-        self._info = info_fields(config)
-        self._router = Router(rng, self._spent, self._overrun)
+        self._info = self._said = info_fields(config)
+        self.router = Router(rng, self._spent, self._overrun)
         self._keepalive = Keepalive(config)
         self._dirty: list[Session] = []
         self._closes: list[int] = []
@@ -164,10 +165,17 @@ class Broker:
         self.is_lame_duck = True
         self._info = {**self._info, "ldm": True}
         self._tell("lame-duck", clients=len(self.clients))
-        for client in self.clients.values():
-            if client.session.takes_info:
-                self._say_info(client)
+        if self._config.cluster is None:  # else what peers know changes too: `tell_urls`
+            self._say_info_to_all()
         self._keepalive.disperse(self.clients, now)
+
+    def tell_urls(self, urls: tuple[str, ...]) -> None:
+        """Tell the clients where all servers are, if that or what we are has changed."""
+        known = {name: value for name, value in self._info.items() if name != "connect_urls"}
+        info = {**known, "connect_urls": urls} if urls else known
+        if info != self._said:
+            self._info = info
+            self._say_info_to_all()
 
     def drain(self) -> tuple[dict[int, bytes], tuple[int, ...]]:
         """What to write to each connection, and which to close after that."""
@@ -179,21 +187,24 @@ class Broker:
 
     # What the rest of the server wants.
 
-    def subscribe(self, subject: str, handler: Handler) -> InternalSubscription:
-        """Calls the handler with each message on the subject, while it is being routed."""
-        sub = InternalSubscription(subject, handler)
-        self._router.interest.insert(sub)
+    def subscribe(
+        self, subject: str, handler: Handler, queue: str = "", *, is_local: bool = False
+    ) -> InternalSubscription:
+        """Calls the handler with each message on the subject, while it is being routed; with
+        `is_local` only with those of this server's own clients."""
+        sub = InternalSubscription(subject, handler, queue, is_local=is_local)
+        self.router.add(sub)
         return sub
 
     def unsubscribe(self, sub: InternalSubscription) -> None:
         """The handler is not called again, not even for a message on its way."""
         assert not sub.is_over, "a subscription ends once"
         sub.is_over = True
-        self._router.interest.remove(sub)
+        self.router.drop(sub)
 
     def publish(self, subject: str, reply: str, header: bytes | None, payload: bytes) -> int:
         """A message from the server itself; returns how many took it."""
-        return self._router.route(subject, Message(subject, reply, header, payload))
+        return self.router.route(subject, Message(subject, reply, header, payload))
 
     def deliver(self, messages: Iterable[Routed]) -> None:
         """Messages from the server itself, in order, to clients: each a tuple of the subject
@@ -203,23 +214,23 @@ class Broker:
         subject that isn't its own, nor two consumers feed each other's streams for ever.
         """
         for to, run in groupby(messages, _LEADS):
-            self._router.route_run(to, list(run))
+            self.router.route_run(to, list(run))
 
     def has_client(self, subject: str) -> bool:
         """Whether a client would take a message on this subject."""
-        return self._router.has_client(subject)
+        return self.router.has_client(subject)
 
-    def takers(self, subject: str) -> list[Subscription]:
-        """The clients' subscriptions that match a subject."""
-        return self._router.client_takers(subject)
+    def takers(self, subject: str) -> list[Subscription | PeerSubscription]:
+        """What clients want of a subject, here and on other servers."""
+        return self.router.client_takers(subject)
 
     def has_interest(self, subject: str) -> bool:
-        """Whether anyone wants this subject, a client or a stream."""
-        return self._router.has_interest(subject)
+        """Whether anyone wants this subject, a client or a stream, here or elsewhere."""
+        return self.router.has_interest(subject)
 
     def is_served(self, subject: str) -> bool:
-        """Whether the server itself listens there: a stream, the API."""
-        return self._router.is_served(subject)
+        """Whether a server itself listens there: a stream, the API."""
+        return self.router.is_served(subject)
 
     @property
     def stats(self) -> Stats:
@@ -255,7 +266,7 @@ class Broker:
             case Sub():
                 sub = session.subscribe(op)
                 if sub is not None:
-                    self._router.interest.insert(sub)
+                    self.router.add(sub)
                     self.on_interest(sub.subject)
             case Unsub():
                 ended = session.unsubscribe(op)
@@ -292,19 +303,19 @@ class Broker:
         if options.pedantic:
             self._judge_subject(client, op.subject)
             client.warned = False
-        if not is_permitted(session, op, self._router.is_served):
+        if not is_permitted(session, op, self.router.is_served):
             return
         if options.verbose:
             session.say(replies.OK)
-        taken = self._router.route(op.subject, message, session)
+        taken = self.router.route(op.subject, message, session)
         if not taken and op.reply and options.no_responders:
             self._no_responders(session, op)
 
     def _no_responders(self, session: Session, op: Pub) -> None:
-        sub = self._router.own_taker(session, op.reply)
+        sub = self.router.own_taker(session, op.reply)
         if sub is not None:
             header = encode([("Nats-Subject", op.subject)], "503")
-            self._router.send(sub, Message(op.reply, "", header, b""))
+            self.router.send(sub, Message(op.reply, "", header, b""))
 
     def _guard(self, op: Op) -> None:
         """On a guarded connection only a CONNECT, good or bad, is looked at."""
@@ -364,7 +375,7 @@ class Broker:
 
     def _forget(self, ended: list[Subscription]) -> None:
         for sub in ended:
-            self._router.interest.remove(sub)
+            self.router.drop(sub)
         for sub in ended:
             self.on_interest(sub.subject)
 
@@ -374,6 +385,12 @@ class Broker:
             about["nonce"] = client.session.nonce.decode()
         more = {"connect_info": True, "remote_account": ACCOUNT} if connect_info else {}
         client.session.say(replies.info({**self._info, **about, **more}))
+
+    def _say_info_to_all(self) -> None:
+        self._said = self._info
+        for client in self.clients.values():
+            if client.session.takes_info:
+                self._say_info(client)
 
     def _tell(self, kind: str, **fields: Field) -> None:
         self._trace(Trace(self._now, self._config.server_name, kind, fields))

@@ -126,6 +126,8 @@ def info_fields(config: NodeConfig) -> Mapping[str, object]:
         fields["tls_required"] = True
     if config.tls_verify:
         fields["tls_verify"] = True
+    if config.cluster is not None:
+        fields["cluster"] = config.cluster.name
     fields["max_payload"] = config.max_payload
     if config.jetstream:
         fields["jetstream"] = True

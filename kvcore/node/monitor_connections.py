@@ -158,7 +158,7 @@ def subsz(sight: Sight, question: Question) -> Document:
         if question.text("acc") not in ("", ACCOUNT):
             found, total = [], 0
         elif test:
-            takers = sight.broker.takers(test)
+            takers = [sub for sub in sight.broker.takers(test) if isinstance(sub, Subscription)]
             found, total = takers[offset : offset + limit], len(takers)
         else:
             found, total = _page(sight, offset, limit), count

@@ -15,7 +15,7 @@ A server starts as a group of one would: each group raises its term, and when th
 durable it leads. Until then nobody is subscribed to the JetStream API or to a stream's
 subjects, so that a request gets "no responders".
 
-Left out: other servers.
+Left out: what the servers of a cluster decide together.
 """
 
 from collections.abc import Mapping
@@ -54,6 +54,7 @@ from kvcore.node.io import (
 from kvcore.node.meta_group import MetaReplica
 from kvcore.node.observed import Observed
 from kvcore.node.orders import obey
+from kvcore.node.peers import Peers
 from kvcore.node.replicas import Replicas
 from kvcore.node.restores import Restores
 from kvcore.node.sight import Gauge
@@ -87,6 +88,7 @@ class Node(Observed):
         self._overlays = {engine: Overlay(store) for engine, store in stores.items()}
         self._broker = Broker(config, rng, now, trace)
         self._broker.on_interest = self._on_interest
+        self.peers = Peers(config, self._broker, self._clock, rng, trace)
         self._advisor = Advisor(config, self._broker, self._clock, rng)
         self._replicas = Replicas()
         self._answers = LongAnswers(self._send)
@@ -122,7 +124,7 @@ class Node(Observed):
             case Measured():
                 self._gauge.read(event, now)
             case PeerConnected() | PeerData() | PeerClosed():
-                raise AssertionError("a server on its own has no peers")
+                self.peers.handle(event)
             case Operator(order):
                 obey(order, self._broker, self._hosts, now)
             case _:
@@ -130,18 +132,18 @@ class Node(Observed):
 
     def effects(self) -> Effects:
         """What this turn asks of the driver; see `Effects` for the order."""
-        for part in (self._answers, self._following, self._backups, self._restores):
+        for part in (self._answers, self._following, self._backups, self._restores, self.peers):
             part.work()
         sync = self._replicas.finish_turn()
         writes, closes = self._broker.drain()
         batches = {engine: batch for engine, o in self._overlays.items() if (batch := o.take())}
-        return Effects(writes, closes, batches, sync)
+        return Effects(writes, closes, batches, sync, *self.peers.drain())
 
     def deadline(self) -> Nanos | None:
         """When the next `TimerFired` is wanted; a time in the past is at once."""
         if self._answers:
             return self._clock.now
-        parts = (self._broker, self._following, self._backups, self._restores)
+        parts = (self._broker, self._following, self._backups, self._restores, self.peers)
         times = (self._replicas.deadline(), *(part.deadline() for part in parts))
         return min((at for at in times if at is not None), default=None)
 

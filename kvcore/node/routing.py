@@ -1,9 +1,13 @@
 """Routing: one published message to everyone who wants it.
 
-Subscribers are of two kinds. A client's subscription gets a MSG on its connection; the
+Subscribers are of three kinds. A client's subscription gets a MSG on its connection; the
 server's own (a stream, the API) are functions, called there and then. Both sit in the same
 tree, so a stream is found as any client is, and a publisher can't tell them apart: that is
-NATS's own trick, and the reason why "who leads this stream" is a question of interest.
+NATS's own trick, and the reason why "who leads this stream" is a question of interest. The
+third kind is a peer, which wants a message for somebody of its own. Peers stand in a tree
+apart (`elsewhere.py`); a server on its own has none.
+
+A message goes over one link at most: what a peer sends is for our own subscribers.
 
 Handlers run inside `route`, and may publish in turn. That is safe because the takers of a
 message are fixed before the first is served, and each is asked again whether it still
@@ -12,19 +16,20 @@ wants it when its turn comes.
 A message is formatted at most twice, with headers and without, however many take it: only
 the subscription's number differs, and the payload's bytes are shared until the turn's end.
 
-Left out: other servers (a route would be a third kind of subscriber).
+Left out: what travels between servers (`peers.py`).
 """
 
 from collections.abc import Callable, Sequence
 from itertools import chain
 from random import Random
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from kvcore import limits
 from kvcore.nats import replies
 from kvcore.nats.interest import Interest
 from kvcore.nats.replies import Routed
 from kvcore.nats.session import Session, State, Subscription
+from kvcore.node.elsewhere import Elsewhere, PeerSubscription
 
 
 class Message:
@@ -74,25 +79,40 @@ Handler: TypeAlias = Callable[[Message], None]
 
 
 class InternalSubscription:
-    """A function of this server that wants messages."""
+    """A function of this server that wants messages.
 
-    __slots__ = ("handler", "is_over", "queue", "subject")
+    `is_local`: only those that come from this server's own clients, and nobody is told.
+    """
 
-    def __init__(self, subject: str, handler: Handler) -> None:
+    __slots__ = ("handler", "is_local", "is_over", "queue", "subject")
+    is_server = True
+
+    def __init__(
+        self, subject: str, handler: Handler, queue: str = "", *, is_local: bool = False
+    ) -> None:
         self.subject = subject
-        self.queue = ""
+        self.queue = queue
         self.handler = handler
+        self.is_local = is_local
         self.is_over = False
 
 
 Taker: TypeAlias = Subscription | InternalSubscription
 
 
+class OnChange(Protocol):
+    """Is told of each taker that comes or goes."""
+
+    def __call__(self, taker: Taker, *, is_added: bool) -> None:
+        """It came, or it went."""
+
+
 class Router:
     """Finds the takers of a message and gives it to them.
 
     `on_spent` is called with a client's subscription that has had all that it asked for,
-    `on_slow` with a session that was given more in one turn than it may have unread.
+    `on_slow` with a session that was given more in one turn than it may have unread. In a
+    cluster, `elsewhere` is what peers want, and `on_change` hears of each taker of ours.
     """
 
     def __init__(
@@ -102,9 +122,23 @@ class Router:
         on_slow: Callable[[Session], None],
     ) -> None:
         self.interest: Interest[Taker] = Interest()
+        self.elsewhere: Elsewhere | None = None
+        self.on_change: OnChange | None = None
         self._rng = rng
         self._on_spent = on_spent
         self._on_slow = on_slow
+
+    def add(self, sub: Taker) -> None:
+        """From now on it gets what it wants."""
+        self.interest.insert(sub)
+        if self.on_change is not None:
+            self.on_change(sub, is_added=True)
+
+    def drop(self, sub: Taker) -> None:
+        """It gets no more."""
+        self.interest.remove(sub)
+        if self.on_change is not None:
+            self.on_change(sub, is_added=False)
 
     def route(
         self,
@@ -121,13 +155,35 @@ class Router:
             if clients_only and isinstance(sub, InternalSubscription):
                 continue
             count += self._give(sub, to, message, source)
-        for members in match.queues:
-            first = self._rng.randrange(len(members)) if len(members) > 1 else 0
-            for at in range(len(members)):
-                if self._give(members[(first + at) % len(members)], to, message, source):
-                    count += 1
-                    break
-        return count
+        served = [
+            members[0].queue
+            for members in match.queues
+            if self._give_one(members, to, message, source, clients_only=clients_only)
+        ]
+        count += len(served)
+        if self.elsewhere is None or not self.elsewhere.interest.match(to):
+            return count
+        routed = (to, message.subject, message.reply, message.header, message.payload)
+        return count + self.elsewhere.send(to, routed, served=served, clients_only=clients_only)
+
+    def receive(
+        self,
+        to: str,
+        message: Message,
+        *,
+        is_plain: bool,
+        queues: Sequence[str],
+        clients_only: bool,
+    ) -> None:
+        """Gives a message that came from a peer to our own takers, as the peer asks."""
+        match = self.interest.match(to)
+        for sub in match.plain if is_plain else ():
+            if isinstance(sub, InternalSubscription) and (clients_only or sub.is_local):
+                continue
+            self._give(sub, to, message, None)
+        for members in match.queues if queues else ():
+            if members[0].queue in queues:
+                self._give_one(members, to, message, None, clients_only=clients_only)
 
     def route_run(self, to: str, run: Sequence[Routed]) -> None:
         """Gives many messages, each a tuple that begins with `to`, to the clients that want it.
@@ -135,7 +191,10 @@ class Router:
         A watch has one plain subscription, so who hears it is judged once, not per message.
         """
         sub = self._only_client(to)
-        if sub is None:
+        away = None if self.elsewhere is None else self.elsewhere.interest.match(to)
+        if away and sub is None and self._is_for_one_link(to, run):
+            return
+        if sub is None or away:
             for _, subject, reply, header, payload in run:
                 message = Message(subject, reply, header, payload)
                 self.route(to, message, clients_only=True)
@@ -146,6 +205,15 @@ class Router:
         session.out_msgs += len(run)
         session.out_bytes += sum(len(each[4]) + len(each[3] or b"") for each in run)
         self._write(session, pieces, sum(map(len, pieces)))
+
+    def _is_for_one_link(self, to: str, run: Sequence[Routed]) -> bool:
+        """Gives the messages to the one peer that wants them, if nobody here does."""
+        if self.elsewhere is None or self._own_clients(to):
+            return False
+        link = self.elsewhere.only_link(to)
+        if link is not None:
+            self.elsewhere.send_run(link, run)
+        return link is not None
 
     def _only_client(self, to: str) -> Subscription | None:
         """The one client's subscription for a subject, if it takes all that comes."""
@@ -159,25 +227,36 @@ class Router:
         return None if is_judged or session.state is State.CLOSED else sub
 
     def has_client(self, subject: str) -> bool:
-        """Whether a client wants this subject; the server's own are never in a queue."""
-        match = self.interest.match(subject)
-        return bool(match.queues) or any(isinstance(sub, Subscription) for sub in match.plain)
+        """Whether a client, of this server or of a peer, wants this subject."""
+        if self._own_clients(subject):
+            return True
+        return self.elsewhere is not None and bool(self.elsewhere.clients(subject))
 
-    def client_takers(self, subject: str) -> list[Subscription]:
-        """The clients' subscriptions for this subject, all members of queues included."""
+    def client_takers(self, subject: str) -> list[Subscription | PeerSubscription]:
+        """What clients want of this subject, all members of queues included: each of our own
+        subscriptions, and for each peer what it said."""
+        theirs = [] if self.elsewhere is None else self.elsewhere.clients(subject)
+        return [*self._own_clients(subject), *theirs]
+
+    def _own_clients(self, subject: str) -> list[Subscription]:
         match = self.interest.match(subject)
         takers = chain(match.plain, *match.queues)
         return [sub for sub in takers if isinstance(sub, Subscription)]
 
     def has_interest(self, subject: str) -> bool:
-        """Whether anyone wants it."""
-        match = self.interest.match(subject)
-        return bool(match.plain or match.queues)
+        """Whether anyone wants it, here or elsewhere."""
+        if self.interest.match(subject):
+            return True
+        return self.elsewhere is not None and self.elsewhere.has_interest(subject)
 
     def is_served(self, subject: str) -> bool:
-        """Whether the server's own subscribers want it: a stream, the API."""
-        plain = self.interest.match(subject).plain
-        return any(isinstance(sub, InternalSubscription) for sub in plain)
+        """Whether a server's own subscribers want it, here or elsewhere: a stream, the API.
+        What a server says to its own clients alone isn't such."""
+        match = self.interest.match(subject)
+        for sub in chain(match.plain, *match.queues):
+            if isinstance(sub, InternalSubscription) and not sub.is_local:
+                return True
+        return self.elsewhere is not None and self.elsewhere.is_served(subject)
 
     def own_taker(self, session: Session, subject: str) -> Subscription | None:
         """A plain subscription of this session for this subject, the literal one first."""
@@ -200,6 +279,25 @@ class Router:
         session.pending_bytes += size
         if session.pending_bytes > limits.PENDING_OUTPUT_BYTES:
             self._on_slow(session)
+
+    def _give_one(
+        self,
+        members: Sequence[Taker],
+        to: str,
+        message: Message,
+        source: Session | None,
+        *,
+        clients_only: bool,
+    ) -> bool:
+        """Gives it to one member of a queue group: chance says who is asked first."""
+        first = self._rng.randrange(len(members)) if len(members) > 1 else 0
+        for at in range(len(members)):
+            sub = members[(first + at) % len(members)]
+            if clients_only and isinstance(sub, InternalSubscription):
+                continue
+            if self._give(sub, to, message, source):
+                return True
+        return False
 
     def _give(self, sub: Taker, to: str, message: Message, source: Session | None) -> bool:
         if isinstance(sub, InternalSubscription):

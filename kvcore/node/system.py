@@ -54,7 +54,7 @@ class System:
                 self._about[f"$SYS.REQ.ACCOUNT.{whose}.{verb}"] = name
         for subject in self._about:
             broker.subscribe(subject, self._on_request)
-        broker.subscribe(USER_INFO, self._on_user_info)
+        broker.subscribe(USER_INFO, self._on_user_info, is_local=True)
 
     def _on_request(self, message: Message) -> None:
         if not message.reply:
