@@ -5,12 +5,14 @@
 
 `open` takes the world from KVCORE_WORLD: `sim` (the default), `processes`, or `nats` with
 NATS_URL. All that a client can do is the same in each. What befalls servers are verbs, all
-awaited: `crash`, `restart`, `pause`, `resume`, `power_cut`, `disconnect(client)`. A world
-that lacks one raises `NotInThisWorld`; `can` lists what it has.
+awaited: `crash`, `restart`, `pause`, `resume`, `power_cut`, `disconnect(client)`; what
+befalls their network: `partition`, `cut`, `heal`. `leader` and `replicas` say who has a
+bucket, `step_down` makes its leader hand over. A world that lacks a verb raises
+`NotInThisWorld`; `can` lists what it has.
 
 One world is current: making another leaves the first. `close` leaves it for none.
 
-Left out: what only a group of servers has (partition, heal); that comes with replication.
+Left out: how each verb is done; each world has a file for that.
 """
 
 import asyncio
@@ -18,28 +20,51 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Self, TypeVar
+from typing import Any, NoReturn, Protocol, Self, TypeVar
 
 import nats
 from nats.aio.client import Client
 
+from kvcore.lab import replicas
+from kvcore.lab.replicas import Replica
 from kvcore.sim.errors import NotInThisWorld, SimulationStalled
 from kvcore.sim.world import disconnect
 
 __all__ = ["Cluster", "NotInThisWorld", "SimulationStalled", "run", "run_apart"]
 
 T = TypeVar("T")
-_VERBS = ("crash", "restart", "pause", "resume", "power_cut", "disconnect", "shell")
+_VERBS = (
+    *("crash", "restart", "pause", "resume", "power_cut", "partition", "cut", "heal"),
+    *("step_down", "swap", "rewind", "disconnect", "shell"),
+)
 _WHO_CAN = {
     "crash": "Cluster.sim() and Cluster.processes(1)",
     "restart": "Cluster.sim() and Cluster.processes(1)",
     "pause": "Cluster.sim() and Cluster.processes(1)",
     "resume": "Cluster.sim() and Cluster.processes(1)",
     "power_cut": "Cluster.sim()",
+    "partition": "Cluster.sim()",
+    "cut": "Cluster.sim()",
+    "heal": "Cluster.sim()",
+    "swap": "Cluster.sim()",
+    "rewind": "Cluster.sim()",
     "shell": "Cluster.processes(1) and Cluster.nats(url)",
     "said": "Cluster.processes(1) and Cluster.nats(url)",
     "output": "Cluster.processes(1) and Cluster.nats(url)",
 }
+
+
+class Swap(Protocol):
+    """Rules that stand in for a server's own; the end of a `with` takes them out, too."""
+
+    def undo(self) -> None:
+        """The server's own rules are in force again."""
+
+    def __enter__(self) -> Self:
+        """Nothing more to do."""
+
+    def __exit__(self, *_error: object) -> None:
+        """As `undo`."""
 
 
 class ServerCard:
@@ -179,6 +204,48 @@ class Cluster(ABC):
         """Takes a machine's power; what was not synced may be gone."""
         self._lacks("power_cut", name)
 
+    async def partition(self, *groups: Sequence[str]) -> None:
+        """Takes the network apart: what is in different groups hears nothing of each other.
+
+        Groups name servers; those that none names are one group more. A client reaches every
+        server, unless a group names it, too, by the name that it connected with.
+        """
+        self._lacks("partition", groups)
+
+    async def cut(self, sender: str, to: str) -> None:
+        """Loses what one server sends to another; the way back stays open."""
+        self._lacks("cut", sender, to)
+
+    async def heal(self) -> None:
+        """Makes the network whole again."""
+        self._lacks("heal")
+
+    def swap(self, name: str, **rules: Callable[..., Any]) -> "Swap":
+        """Puts your own functions in the place of rules of one server's Raft.
+
+        As `swap("n2", can_grant_vote=mine)`; `undo` of what it returns, or the end of its
+        `with`, takes them out again.
+        """
+        self._lacks("swap", name, rules)
+
+    async def rewind(self, moment: float) -> "Cluster":
+        """The same world, so many seconds after its start: its servers live through it again."""
+        self._lacks("rewind", moment)
+
+    # A bucket's replicas.
+
+    async def leader(self, bucket: str) -> str:
+        """The server that leads a bucket; empty when none does, or none can be asked."""
+        return await replicas.leader(self, bucket)
+
+    async def replicas(self, bucket: str) -> list[Replica]:
+        """Who has the bucket, by name, and how far each has come, as its leader sees it."""
+        return await replicas.replicas(self, bucket)
+
+    async def step_down(self, bucket: str, to: str = "") -> None:
+        """The bucket's leader hands over, to the server named or to any that is up to date."""
+        await replicas.step_down(self, bucket, to)
+
     def shell(self, command: str) -> None:
         """Runs a command line with the `nats` CLI on this cluster, and prints what it says.
 
@@ -194,7 +261,7 @@ class Cluster(ABC):
         """What a command line writes to standard output, byte for byte and unmasked."""
         self._lacks("output", command)
 
-    def _lacks(self, verb: str, _what: str | None) -> NoReturn:
+    def _lacks(self, verb: str, *_given: object) -> NoReturn:
         raise NotInThisWorld(f"This world ({self.world}) has no {verb}; {_WHO_CAN[verb]} can.")
 
     # One statement.

@@ -3,7 +3,7 @@
 It is `kvcore.sim.World` with the lab's manners: it becomes the notebook's current world, its
 verbs are awaited like a real cluster's, and its errors are sentences.
 
-Left out: several servers that know each other; they come with replication.
+Left out: what its servers hold, see `kvcore.sim.views`.
 """
 
 import asyncio
@@ -39,6 +39,7 @@ class SimulatedCluster(Cluster):
         servers: int,
         seed: int,
         *,
+        engine: str = "file",
         stall_seconds: float = limits.STALL_WALL_NS / limits.SECOND_NS,
         stall_hours: float = limits.STALL_VIRTUAL_NS / limits.HOUR_NS,
         **options: Any,
@@ -48,8 +49,11 @@ class SimulatedCluster(Cluster):
         A statement may take `stall_seconds` of real time, or wait for `stall_hours` of
         virtual time in which nothing but keep-alives happens; then `SimulationStalled`.
         """
-        if servers != 1:
-            raise NotInThisWorld("A cluster has one server, until replication comes.")
+        if engine != "file":
+            raise NotInThisWorld(
+                f"Simulated servers have no engine {engine!r}, only their own disk that forgets. "
+                f'Cluster.processes({servers}, flags=("--engine", "{engine}")) has.'
+            )
         running = asyncio._get_running_loop()  # noqa: SLF001 - None outside a loop
         loop = running if isinstance(running, VirtualLoop) and _is_script(running) else None
         if running is not None and not isinstance(running, VirtualLoop) and not SHELL.is_notebook():
@@ -135,6 +139,18 @@ class SimulatedCluster(Cluster):
     async def power_cut(self, name: str | None = None) -> None:
         """The machine goes dark; what was not synced may be gone."""
         self.simulation.power_cut(name)
+
+    async def partition(self, *groups: Sequence[str]) -> None:
+        """Silence between the groups, for servers and for clients that are named."""
+        self.simulation.partition(*groups)
+
+    async def cut(self, sender: str, to: str) -> None:
+        """What the one sends to the other is lost."""
+        self.simulation.cut(sender, to)
+
+    async def heal(self) -> None:
+        """Links that lost something are made anew."""
+        self.simulation.heal()
 
     async def __aenter__(self) -> Self:
         if asyncio.get_running_loop() is not self.simulation.loop:

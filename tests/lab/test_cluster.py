@@ -75,7 +75,8 @@ def test_verbs_of_a_simulated_cluster():
     async def main():
         cluster = Cluster.sim()
         assert set(cluster.can) == {
-            *("crash", "restart", "pause", "resume", "power_cut", "disconnect")
+            *("crash", "restart", "pause", "resume", "power_cut", "disconnect"),
+            *("partition", "cut", "heal", "step_down"),
         }
         client = await cluster.connect()
         kv = await client.jetstream().create_key_value(bucket="b")
@@ -109,6 +110,11 @@ def test_a_verb_that_a_world_lacks_names_the_world_that_has_it():
     run(main)
 
 
+def test_a_simulated_cluster_has_no_rocksdb():
+    with pytest.raises(NotInThisWorld, match=r"Cluster.processes\(3"):
+        Cluster.sim(servers=3, engine="rocksdb")
+
+
 def test_a_cluster_apart_repeats_its_seed_and_is_closed():
     async def main(cluster):
         client = await cluster.connect()
@@ -122,7 +128,9 @@ def test_a_cluster_of_processes_serves_crashes_pauses_and_ends():
     async def main():
         cluster = Cluster.processes(1)
         process = cluster.members[0]
-        assert set(cluster.can) == {"crash", "restart", "pause", "resume", "shell", "disconnect"}
+        assert set(cluster.can) == {
+            *("crash", "restart", "pause", "resume", "shell", "disconnect", "step_down")
+        }
         assert await put_and_get(cluster) == b"value"
         assert repr(cluster) == "Cluster processes · n1 up · 1 client"
         await cluster.pause()
@@ -235,7 +243,7 @@ def test_nats_by_its_url_has_clients_and_a_shell_and_nothing_that_hurts_others(m
         monkeypatch.setenv("NATS_URL", servers.urls[0])
         try:
             cluster = Cluster.open()
-            assert cluster.can == ("disconnect", "shell")
+            assert cluster.can == ("step_down", "disconnect", "shell")
             assert await put_and_get(cluster) == b"value"
             assert repr(cluster) == "Cluster nats · nats://127.0.0.1:<port>"
             with pytest.raises(NotInThisWorld, match="no crash"):
