@@ -30,7 +30,7 @@ from nats.aio.client import Client
 
 from kvcore import limits
 from kvcore.limits import Nanos
-from kvcore.node.config import NodeConfig
+from kvcore.node.config import ClusterConfig, NodeConfig
 from kvcore.node.node import Node
 from kvcore.sim import drive
 from kvcore.sim.arrows import PeerTrace
@@ -46,6 +46,7 @@ from kvcore.storage.memory import MemoryStorage
 from kvcore.trace import Trace
 
 T = TypeVar("T")
+_CLUSTER_NAME = "sim"
 _FIRST_PORT = 4222
 _SETTLE_SECONDS = 0.0005
 _ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -92,6 +93,7 @@ class World:
                 server_id=_server_id(Random(f"{host_seed}/id")),
                 host=name,
                 port=_FIRST_PORT + number,
+                cluster=ClusterConfig(_CLUSTER_NAME, len(names)) if len(names) > 1 else None,
             )
             self.hosts[name] = Host(
                 self.loop,

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 
 from kvcore import limits
-from kvcore.node.config import ClusterConfig
 from kvcore.sim.world import World, disconnect
 from tests.support.echo_node import EchoNode
 from tests.support.peer_node import PEERS
@@ -15,13 +14,13 @@ SOON = 0.01
 REDIAL = limits.PEER_REDIAL_NS / limits.SECOND_NS + SOON
 
 
-def clustered(config):
-    return replace(config, cluster=ClusterConfig("sim", 3))
+def alone(config):
+    return replace(config, cluster=None)
 
 
 @pytest.fixture
 def world():
-    world = World(servers=3, seed=1, parts=PEERS, configure=clustered)
+    world = World(servers=3, seed=1, parts=PEERS)
     world.run(asyncio.sleep(SOON))
     yield world
     world.close()
@@ -55,7 +54,7 @@ def test_servers_of_a_cluster_are_linked_from_the_start(world):
 
 
 def test_servers_on_their_own_are_not_linked():
-    with World(servers=2, seed=1, parts=PEERS) as world:
+    with World(servers=2, seed=1, parts=PEERS, configure=alone) as world:
         world.run(asyncio.sleep(SOON))
         assert heard(world, "n1") == []
 
@@ -265,5 +264,27 @@ def test_a_client_that_is_cut_off_from_one_server_finds_another():
                 name="ann", servers=world.urls, connect_timeout=1, dont_randomize=True
             )
             assert other.connected_url.netloc == "n2:4223"
+
+        world.run(main())
+
+
+def test_what_is_published_on_one_server_is_heard_on_another():
+    with World(servers=3, seed=1) as world:
+
+        async def main():
+            ann = await world.connect(servers=["nats://n1:4222"])
+            bob = await world.connect(servers=["nats://n3:4224"])
+            heard = await bob.subscribe("news")
+            await bob.flush()
+            await asyncio.sleep(SOON)
+            await ann.publish("news", b"!")
+            assert (await heard.next_msg(timeout=1)).data == b"!"
+            world.partition(["n3"])
+            await ann.publish("news", b"lost")
+            await asyncio.sleep(1)
+            world.heal()
+            await asyncio.sleep(1)
+            await ann.publish("news", b"after")
+            assert (await heard.next_msg(timeout=1)).data == b"after"
 
         world.run(main())

@@ -1,6 +1,7 @@
 """A world: the official client on a whole server, and what can befall both."""
 
 import asyncio
+from dataclasses import replace
 
 import nats
 import pytest
@@ -193,7 +194,7 @@ def test_other_hosts_do_not_exist(world):
 
 @pytest.mark.parametrize("servers", [1, 3])
 def test_a_watch_that_never_hears_stalls_after_a_virtual_hour(servers):
-    with World(servers=servers) as world:
+    with World(servers=servers, configure=lambda each: replace(each, cluster=None)) as world:
 
         async def main():
             _, kv = await bucket(world)
