@@ -97,6 +97,8 @@ EXPIRED_PER_COMMAND_COUNT = 1000  # part of what a log means: a new number is a 
 
 # Storage.
 COMPACT_FLOOR_BYTES = 4 * MIB  # smaller files are not worth compacting
+ROCKS_FLUSH_BYTES = 4 * MIB  # so much goes to a sorted file at a time
+ROCKS_CACHE_BYTES = 32 * MIB  # of what RocksDB has read from them
 UNSYNCED_INPUT_BYTES = 64 * MIB  # what may wait for one sync before clients are no longer read
 SYNC_INTERVAL_NS: Nanos = 2 * MINUTE_NS  # of `--sync interval`: nats-server's default
 

@@ -13,6 +13,7 @@ from kvcore.jetstream import bodies
 from kvcore.jetstream.answers import Action, Answer, ProposeMeta, SendBackup
 from kvcore.jetstream.commands import BeginRestore
 from kvcore.jetstream.documents import read_object, write
+from kvcore.jetstream.engines import require_engine
 from kvcore.jetstream.errors import (
     SNAPSHOT_SUBJECT_INVALID,
     STREAM_MISMATCH,
@@ -64,7 +65,7 @@ def _within(value: int, least: int, most: int) -> int:
     return min(max(value, least), most)
 
 
-def restore(_context: Context, call: Call) -> Action:
+def restore(context: Context, call: Call) -> Action:
     """STREAM.RESTORE. The state that comes along is the client's note; the backup decides."""
     require_given(call.payload)
     document = read_object(call.payload)
@@ -74,4 +75,5 @@ def restore(_context: Context, call: Call) -> Action:
     name = config.setdefault("name", call.names[0])
     if name != call.names[0]:
         raise ConfigError(STREAM_MISMATCH)
+    require_engine(context.identity.engines, config)
     return ProposeMeta(BeginRestore(write(config), call.reply, call.now))

@@ -25,6 +25,7 @@ class Identity:
     max_memory: int = -1  # what all memory streams may hold
     max_storage: int = -1  # what all file streams may hold
     cluster: str = ""  # the name of its cluster, "" for a server on its own
+    engines: tuple[str, ...] = ("file",)  # that keep file streams
 
 
 class Catalog(Protocol):

@@ -22,6 +22,7 @@ from dataclasses import replace
 from kvcore import limits
 from kvcore.jetstream import errors
 from kvcore.jetstream.config import StreamConfig
+from kvcore.jetstream.engines import ENGINE, engine_refusal, named_engine
 from kvcore.jetstream.errors import ApiError, ConfigError, invalid_config
 from kvcore.jetstream.gojson import quoted
 from kvcore.jetstream.origin_checks import check_origins, unsupported_origin
@@ -82,7 +83,7 @@ def unsupported(config: StreamConfig, *, in_cluster: bool = False) -> ApiError |
     for name, is_asked in {origin: bool(origin), **asked}.items():
         if is_asked:
             return invalid_config(f"{name} is not supported by this server yet")
-    return None
+    return engine_refusal(config)
 
 
 def updated(
@@ -106,6 +107,8 @@ def _update_refusal(old: StreamConfig, new: StreamConfig) -> ApiError | None:
     update = "stream configuration update can not"
     if new.storage != old.storage:
         return invalid_config(f"{update} change storage type")
+    if named_engine(new) != named_engine(old):
+        return invalid_config(f"{update} change {ENGINE}")
     if new.retention != old.retention and "workqueue" in (new.retention, old.retention):
         return invalid_config(f"{update} change retention policy to/from workqueue")
     if old.sealed and not new.sealed:

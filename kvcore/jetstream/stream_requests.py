@@ -18,6 +18,7 @@ from kvcore.jetstream.commands import (
     UpdateStream,
 )
 from kvcore.jetstream.documents import read_object
+from kvcore.jetstream.engines import require_engine
 from kvcore.jetstream.errors import (
     BAD_REQUEST,
     NO_MESSAGE_FOUND,
@@ -43,9 +44,10 @@ def account_info(context: Context, _call: Call) -> Fields:
     return bodies.account_info(context.identity, context.catalog, context.total, context.errors)
 
 
-def create(_context: Context, call: Call) -> Action:
+def create(context: Context, call: Call) -> Action:
     """STREAM.CREATE."""
     _require_name(call)
+    require_engine(context.identity.engines, read_object(call.payload))
     return ProposeMeta(CreateStream(call.payload, call.reply, call.now))
 
 

@@ -99,6 +99,7 @@ class NodeConfig:
     jetstream: bool = True
     max_memory: int = -1  # bytes of memory streams; -1 is no bound
     max_storage: int = -1  # bytes of file streams
+    engines: tuple[str, ...] = ("file",)  # that keep file streams; the first is the default
     tags: tuple[str, ...] = ()
     store_dir: str = ""  # for reports only, as are the next two
     http_host: str = ""
@@ -118,6 +119,7 @@ class NodeConfig:
             self.max_memory,
             self.max_storage,
             self.cluster.name if self.cluster is not None else "",
+            self.engines,
         )
 
     @property

@@ -77,8 +77,8 @@ class Machine(Protocol[C_contra, O_co]):
 class Group(Generic[C, O]):
     """One server's part in one group; see the module's text.
 
-    `records` is the overlay of the group's engine, `hard` that of the durable engine (the
-    same one for a group on files). The machine must have been made from `records` before.
+    `records` is the overlay of the group's engine, `hard` that of its hard state (the same
+    one for a durable group). The machine must have been made from `records` before.
     """
 
     def __init__(  # noqa: PLR0917 - one call, in the host
@@ -160,7 +160,7 @@ class Group(Generic[C, O]):
         """Commit and apply up to `index`."""
         self._raft.on_persisted(index)
         self._apply(self._drain())
-        durable = 0 if self.engine == FILE else self.applied
+        durable = self.applied if self.engine == MEMORY else 0
         while self._unsynced and self._unsynced[0][0] <= index:
             durable = max(durable, self._unsynced.popleft()[1])
         self._trim(durable)
@@ -182,7 +182,7 @@ class Group(Generic[C, O]):
         if ready.hard is not None:
             self._hard.put(keys.hard_state(self.gid), encode_hard_state(ready.hard))
             self._awaiting = True
-        if ready.entries and self.engine == FILE:
+        if ready.entries and self.engine != MEMORY:
             self._awaiting = True
             put, gid = self._records.put, self.gid
             for entry in ready.entries:
@@ -203,7 +203,7 @@ class Group(Generic[C, O]):
         """Let the log go up to `durable`, an index whose effects no crash can take back."""
         self._raft.trim(durable - 1)
         first = self._raft.state.first
-        if first > self._kept and self.engine == FILE:
+        if first > self._kept and self.engine != MEMORY:
             start, end = keys.entry(self.gid, self._kept), keys.entry(self.gid, first)
             self._records.delete_range(start, end)
         self._kept = first

@@ -129,8 +129,9 @@ class Effects:
     """What a turn asks of its driver.
 
     `writes` maps a connection to its bytes, joined; `batches` maps an engine's name
-    ("file", "memory") to what it must write; `sync` asks that the "file" engine be synced
-    and answered with `Synced(sync)`; tickets ascend, and a later one covers the earlier.
+    ("file", "memory", "rocksdb") to what it must write; `sync` asks that every engine be
+    synced that was written since its last sync, and answered with `Synced(sync)`; tickets
+    ascend, and a later one covers the earlier.
     `peers` maps a peer's name to the bytes for it; `unlinks` names links to be closed after
     that, for the node found no sense in what came.
     """

@@ -69,8 +69,8 @@ from kvcore.trace import Field, Sink, Trace, ignore
 class Node(Observed):
     """One server, as both drivers hold it; see the module's text.
 
-    `stores` has an engine for "file" and one for "memory", read here and written by the
-    driver alone. Raises `StorageError` for a store that contradicts itself.
+    `stores` has an engine for "file", one for "memory" and perhaps one for "rocksdb", read
+    here and written by the driver alone. Raises `StorageError` for a store that contradicts itself.
     """
 
     def __init__(
@@ -95,11 +95,15 @@ class Node(Observed):
         self._hosts = Hosts()
         self._following = Following(self._hosts, self._clock)
         self._hosts.report = self._following.report
-        self._budgets = {FILE: Budget(config.max_storage), MEMORY: Budget(config.max_memory)}
+        self._budgets = dict.fromkeys(stores, Budget(config.max_storage))
+        self._budgets[MEMORY] = Budget(config.max_memory)
         self._api = Api(config.identity, self._hosts, rng)
         shared = (self._broker, self._clock, rng, self._api, self._advisor)
         self._backups = Backups(*shared, self._hosts, self._overlays)
-        self._restores = Restores(*shared, self._propose_meta, self._overlays, self._budgets)
+        self._restores = Restores(
+            *shared, self._propose_meta, self._replicas.after_sync, self._overlays,
+            self._budgets, config.engines[0],
+        )  # fmt: skip
         self._found_groups()
         self._gauge = Gauge()
         System(self._broker, lambda: self._sight(self._clock.now))
@@ -192,8 +196,8 @@ class Node(Observed):
         quota = Quota(memory_bytes=config.max_memory, file_bytes=config.max_storage)
         self._meta = Meta(overlays[FILE], quota)
         streams = Streams(
-            config.server_name, overlays, self._budgets, self._replicas, self._hosts,
-            self._following, self._restores, around,
+            config.server_name, config.engines[0], overlays, self._budgets, self._replicas,
+            self._hosts, self._following, self._restores, around,
         )  # fmt: skip
         self._meta_replica = MetaReplica(
             self._meta, overlays[FILE], config.server_name, around, streams, self._restores

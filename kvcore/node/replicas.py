@@ -17,7 +17,8 @@ same server it ceases to lead for a moment, since others may have led meanwhile.
 Left out: what outcomes mean (`hosting.py`, `meta_group.py`).
 """
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 from kvcore.limits import Nanos
@@ -65,6 +66,8 @@ class Replicas:
         self._wakeups: Wakeups[Replica] = Wakeups()
         self._touched: dict[Replica, None] = {}
         self._awaiting: list[tuple[Replica, int]] = []
+        self._calls: list[Callable[[], None]] = []  # who waits for this turn's batch
+        self._later: deque[tuple[int, list[Callable[[], None]]]] = deque()
         self._led: dict[Replica, int] = {}  # who leads here, and since which term
 
     def __iter__(self) -> Iterator[Replica]:
@@ -91,6 +94,10 @@ class Replicas:
         """There is something to do for it at the end of the turn."""
         self._touched[replica] = None
 
+    def after_sync(self, call: Callable[[], None]) -> None:
+        """Call when all that this turn writes is durable, in whichever store."""
+        self._calls.append(call)
+
     # -- what arrives ----------------------------------------------------------------------
 
     def synced(self, ticket: int) -> None:
@@ -100,6 +107,9 @@ class Replicas:
                 replica.group.persisted(index)
                 self._carry_out(replica)
                 self.touch(replica)
+        while self._later and self._later[0][0] <= ticket:
+            for call in self._later.popleft()[1]:
+                call()
 
     def on_timer(self, now: Nanos) -> None:
         """Look after those whose time has come."""
@@ -121,7 +131,12 @@ class Replicas:
         while self._touched:
             self._finish(next(iter(self._touched)))
         awaiting, self._awaiting = self._awaiting, []
-        return self._tickets.issue(awaiting) if awaiting else None
+        if not awaiting and not self._calls:
+            return None
+        ticket = self._tickets.issue(awaiting)
+        self._later.append((ticket, self._calls))
+        self._calls = []
+        return ticket
 
     def _finish(self, replica: Replica) -> None:
         group, flushed, is_polled = replica.group, -1, False

@@ -4,8 +4,9 @@ The meta group's log sets a group aside (`BeginRestore`); its id is new, so what
 written under it belongs to nobody. The client sends its chunks one by one, each answered
 when its records are checked and written. When the end has come, the index over them is
 built, and the meta group's log assigns the stream (`CompleteRestore`). That entry is what
-makes the stream exist: it is durable after all the records (batches survive in order), so
-a crash leaves the whole stream or, after the next start's sweep, no trace of it. For the
+makes the stream exist. It is proposed when all the records are durable, for they may be in
+another store than the log: so a crash leaves the whole stream or, after the next start's
+sweep, no trace of it. For the
 same reason a restore that stalls or fails just removes its group.
 
 The records are not in the group's own log: they are what its log has come to, like a
@@ -38,7 +39,8 @@ from kvcore.nats.permissions import Rights
 from kvcore.node.advising import Advisor
 from kvcore.node.backups import new_id
 from kvcore.node.broker import Broker, InternalSubscription, Message
-from kvcore.node.groups import FILE, destroy, install
+from kvcore.node.engines import engine_of, hard_of
+from kvcore.node.groups import destroy, install
 from kvcore.node.permits import denied
 from kvcore.node.wakeups import Clock
 from kvcore.storage import keys
@@ -51,6 +53,7 @@ class _Restore:
 
     assignment: StreamAssignment
     records: Overlay
+    hard: Overlay
     budget: Budget
     checks: RecordChecks
     begun_at: Nanos
@@ -84,8 +87,10 @@ class Restores:
         api: Api,
         advisor: Advisor,
         propose: Callable[[CompleteRestore], None],
+        after_sync: Callable[[Callable[[], None]], None],
         overlays: Mapping[str, Overlay],
         budgets: Mapping[str, Budget],
+        default_engine: str,
     ) -> None:
         self._broker = broker
         self._clock = clock
@@ -93,8 +98,10 @@ class Restores:
         self._api = api
         self._advisor = advisor
         self._propose = propose
+        self._after_sync = after_sync
         self._overlays = overlays
         self._budgets = budgets
+        self._default_engine = default_engine  # of a stream that names none
         self._by_gid: dict[int, _Restore] = {}
 
     def begin(self, assignment: StreamAssignment, reply: str) -> None:
@@ -104,15 +111,17 @@ class Restores:
             self._advisor.answer(reply, refusal)
             return
         config = assignment.config
+        engine = engine_of(assignment.gid, config, self._overlays, self._default_engine)
         restore = _Restore(
             assignment,
-            self._overlays[config.storage],
-            self._budgets[config.storage],
+            self._overlays[engine],
+            hard_of(engine, self._overlays),
+            self._budgets[engine],
             RecordChecks(config),
             self._clock.now,
             self._clock.now,
         )
-        install(assignment.gid, restore.records, self._overlays[FILE])
+        install(assignment.gid, restore.records, restore.hard)
         subject = f"$JS.SNAPSHOT.RESTORE.{config.name}.{new_id(self._rng)}"
 
         def on_chunk(message: Message) -> None:
@@ -243,6 +252,9 @@ class Restores:
         restore.rebuilding = None
         restore.is_proposed = True
         self._unsubscribe(restore)
+        self._after_sync(lambda: self._complete(restore))
+
+    def _complete(self, restore: _Restore) -> None:
         gid, config = restore.assignment.gid, restore.assignment.config.encode()
         self._propose(CompleteRestore(gid, config, restore.reply, self._clock.now))
 
@@ -274,7 +286,7 @@ class Restores:
         if restore.is_proposed and restore.stream is not None:
             restore.stream.release()
         del self._by_gid[restore.assignment.gid]
-        destroy(restore.assignment.gid, restore.records, self._overlays[FILE])
+        destroy(restore.assignment.gid, restore.records, restore.hard)
         self._tell_end(restore)
 
     def _tell_end(self, restore: _Restore) -> None:

@@ -14,8 +14,9 @@ from kvcore.jetstream.commands import decode_stream, encode
 from kvcore.jetstream.outcome import StreamAssignment
 from kvcore.jetstream.state import Budget
 from kvcore.jetstream.stream import Stream
+from kvcore.node.engines import engine_of, hard_of
 from kvcore.node.following import Following
-from kvcore.node.groups import FILE, MEMORY, Group, destroy_all_but
+from kvcore.node.groups import MEMORY, Group, destroy_all_but
 from kvcore.node.hosting import Host, Surroundings
 from kvcore.node.hosts import Hosts
 from kvcore.node.replicas import Replicas
@@ -30,6 +31,7 @@ class Streams:
     def __init__(  # noqa: PLR0917 - one call, in the node
         self,
         server_name: str,
+        default_engine: str,
         overlays: Mapping[str, Overlay],
         budgets: Mapping[str, Budget],
         replicas: Replicas,
@@ -39,6 +41,7 @@ class Streams:
         around: Surroundings,
     ) -> None:
         self._server_name = server_name
+        self._default_engine = default_engine  # of a stream that names none
         self._overlays = overlays
         self._budgets = budgets
         self._replicas = replicas
@@ -50,7 +53,10 @@ class Streams:
     def recover(self, assignments: Iterable[StreamAssignment]) -> None:
         """Take up what was assigned before the process began."""
         known = list(assignments)
-        destroy_all_but({keys.META_GID, *(each.gid for each in known)}, self._overlays[FILE])
+        live = {keys.META_GID, *(each.gid for each in known)}
+        for engine, overlay in self._overlays.items():
+            if engine != MEMORY:
+                destroy_all_but(live, overlay)
         for assignment in known:
             self._start(assignment)
 
@@ -72,14 +78,14 @@ class Streams:
         self._around.tell("stream-deleted", stream=assignment.config.name)
 
     def _start(self, assignment: StreamAssignment) -> Host:
-        engine = FILE if assignment.config.storage == "file" else MEMORY
+        engine = engine_of(assignment.gid, assignment.config, self._overlays, self._default_engine)
         records = self._overlays[engine]
         restored = self._restores.take(assignment.gid)
         stream = restored or Stream(
             assignment.gid, assignment.config, assignment.created, records, self._budgets[engine]
         )
         group = Group(
-            assignment.gid, engine, records, self._overlays[FILE], stream, encode,
+            assignment.gid, engine, records, hard_of(engine, self._overlays), stream, encode,
             decode_stream, self._server_name,
         )  # fmt: skip
         host = Host(group, stream, assignment, self._around)

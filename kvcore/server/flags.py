@@ -58,6 +58,7 @@ FLAGS: tuple[Flag, ...] = (
         ("P pid", "pid_file", "write the process id to this file"),
         ("ports_file_dir", "ports_dir", "write <name>_<pid>.ports to this directory"),
         ("sl signal", "signal", "tell a running server: ldm|stop|quit|term|reopen=PID or PIDFILE"),
+        ("engine", "engine", "what keeps file streams: file (default) or rocksdb"),
         ("sync", "sync", "when an ack is safe: always (default), interval or never"),
         ("record", "record", "write every event to this file, for replay (holds passwords)"),
     ),
@@ -70,6 +71,7 @@ FLAGS: tuple[Flag, ...] = (
             "port for HTTP monitoring: /varz, /healthz (-1: any free one)",
         ),
         ("parent-fd", "parent_fd", "end when this pipe's other end closes"),
+        ("synced-fd", "synced_fd", "write to this file how much of each log is durable"),
     ),
     *_rows(
         "duration", ("sync-interval", "sync_interval", "pause between syncs of --sync interval")

@@ -19,7 +19,9 @@ from kvcore.server.settings import Settings
 NATS_VERSION = "2.11.0"  # the nats-server whose wire this is, as INFO says it
 
 
-def node_config(settings: Settings, port: int, http_port: int = 0) -> NodeConfig:
+def node_config(
+    settings: Settings, port: int, http_port: int = 0, engines: tuple[str, ...] = ("file",)
+) -> NodeConfig:
     """The node's own settings, with a new id; the ports are those that are listened on."""
     server_id = "N" + base64.b32encode(os.urandom(35)).decode()[:55]
     shared = {field.name for field in dataclasses.fields(NodeConfig)}
@@ -40,6 +42,7 @@ def node_config(settings: Settings, port: int, http_port: int = 0) -> NodeConfig
         version=NATS_VERSION,
         check_secret=Secrets().check_secret,
         check_signature=check_signature,
+        engines=engines,
         tls_required=settings.tls is not None,
         tls_verify=settings.tls is not None and settings.tls.verify,
         **values,

@@ -29,6 +29,7 @@ from kvcore.node.io import Order
 from kvcore.node.node import Node
 from kvcore.server import flags, process
 from kvcore.server.driver import Clock, Driver
+from kvcore.server.engines import durable_engines, open_engines
 from kvcore.server.identity import NATS_VERSION, node_config
 from kvcore.server.listener import (
     Connection,
@@ -46,10 +47,7 @@ from kvcore.server.secrets import SecretsError, require_libraries
 from kvcore.server.settings import Settings, SettingsError, read
 from kvcore.server.tls import Door, TlsError, make_context
 from kvcore.server.usage import measure
-from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage, StorageError
-from kvcore.storage.files import OsFileSystem
-from kvcore.storage.memory import MemoryStorage
 from kvcore.trace import ignore
 
 
@@ -157,11 +155,12 @@ class Server:
         listener = bind(settings.host, settings.port)
         http = self._bind_http()
         http_port = http.getsockname()[1] if http is not None else 0
-        config = node_config(settings, listener.getsockname()[1], http_port)
+        engines = durable_engines(settings)
+        config = node_config(settings, listener.getsockname()[1], http_port, engines)
         say.info(f"  Name:     {config.server_name}")
         say.info(f"  ID:       {config.server_id}")
         self._warn_if_open(config)
-        self._stores = {"file": self._open_store(), "memory": MemoryStorage()}
+        self._stores = open_engines(settings, say)
         node, self._driver = self._make_driver(config)
         if http is not None:
             await self._monitor(http, node, self._driver)
@@ -185,26 +184,6 @@ class Server:
         host = self._settings.http_host
         if not is_loopback(host):
             self._log.warn(f"anyone who can reach {host} can read the monitoring: no password")
-
-    def _open_store(self) -> Storage:
-        settings = self._settings
-        if not settings.jetstream:
-            self._log.info("JetStream is off")
-            return MemoryStorage()
-        store = AppendFile(OsFileSystem(settings.store_dir))
-        self._log.info("Starting JetStream")
-        if store.dropped:
-            self._log.warn(store.dropped)
-        self._log.info(f'  Store Directory: "{os.path.realpath(settings.store_dir)}"')
-        meaning = {
-            "always": "always, an ack means that the disk has it",
-            "interval": f"every {settings.sync_interval / SECOND_NS:g} s, acks don't wait",
-            "never": "never, acks don't wait",
-        }
-        self._log.info(f"  Sync:            {meaning[settings.sync]}")
-        if settings.sync != "always":
-            self._log.warn("a power cut may take acknowledged writes")
-        return store
 
     def _bind_http(self) -> socket.socket | None:
         settings = self._settings

@@ -143,6 +143,8 @@ def replay(path: str | Path, make_core: MakeCore) -> str:
 def _config(said: dict[str, object]) -> NodeConfig:
     users, nkeys, tags = (said.pop(key, []) for key in ("users", "nkeys", "tags"))
     cluster = said.pop("cluster", None)
+    engines = said.pop("engines", ["file"])
+    assert isinstance(engines, list)
     assert isinstance(users, list)
     assert isinstance(nkeys, list)
     assert isinstance(tags, list)
@@ -153,6 +155,7 @@ def _config(said: dict[str, object]) -> NodeConfig:
         users=tuple(User(**user) for user in users),
         nkeys=tuple(NkeyUser(**user) for user in nkeys),
         tags=tuple(tags),
+        engines=tuple(engines),
         cluster=_cluster(cluster) if isinstance(cluster, dict) else None,
         check_secret=Secrets().check_secret,
         check_signature=check_signature,

@@ -60,6 +60,7 @@ class Settings:
     tags: tuple[str, ...] = ()
     store_dir: str = DEFAULT_STORE
     jetstream: bool = True
+    engine: str = "file"  # that keeps file streams which name none
     sync: Sync = "always"
     sync_interval: Nanos = limits.SYNC_INTERVAL_NS
     max_memory: int = -1
@@ -85,6 +86,7 @@ class Settings:
     trace: bool = False
     record: str = ""
     parent_fd: int = -1
+    synced_fd: int = -1
     check_only: bool = False
     warnings: tuple[str, ...] = ()
 
@@ -146,6 +148,10 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"{size} must be greater than 0")
     if settings.max_payload > limits.PENDING_OUTPUT_BYTES:
         raise SettingsError(f"max_payload is at most {limits.PENDING_OUTPUT_BYTES} bytes")
+    if settings.engine not in ("file", "rocksdb"):
+        raise SettingsError(f"--engine is file or rocksdb, not {settings.engine!r}")
+    if settings.engine == "rocksdb" and settings.record:
+        raise SettingsError("--record goes with --engine file")
     if settings.sync_interval <= 0:
         raise SettingsError("the sync interval must be greater than 0")
     users = [user.name for user in settings.users] + [user.public for user in settings.nkeys]

@@ -13,7 +13,7 @@ from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Batch, StorageError
 from kvcore.storage.files import OsFileSystem
 from kvcore.storage.memory import MemoryStorage
-from tests.support.stores import ALL, TINY_FLOOR_BYTES, apply, contents
+from tests.support.stores import ALL, TINY_FLOOR_BYTES, apply, contents, rocks_store
 
 KEYS = st.binary(max_size=3)
 VALUES = st.binary(max_size=40)
@@ -44,6 +44,19 @@ class FilesEngine:
         self._directory.cleanup()
 
 
+class RocksEngine:
+    durable = True
+
+    def __init__(self):
+        self._directory = tempfile.TemporaryDirectory()
+
+    def open(self):
+        return rocks_store(self._directory.name, TINY_FLOOR_BYTES)
+
+    def done(self):
+        self._directory.cleanup()
+
+
 class SimulatedEngine:
     durable = True
 
@@ -57,7 +70,7 @@ class SimulatedEngine:
         pass
 
 
-ENGINES = [MemoryEngine, FilesEngine, SimulatedEngine]
+ENGINES = [MemoryEngine, FilesEngine, SimulatedEngine, RocksEngine]
 
 
 @pytest.fixture(params=ENGINES)
@@ -156,6 +169,10 @@ class ContractOnSimulatedDisk(Contract):
     engine_class = SimulatedEngine
 
 
+class ContractOnRocks(Contract):
+    engine_class = RocksEngine
+
+
 FEW = settings(
     max_examples=25, stateful_step_count=30, deadline=None, database=None, derandomize=True,
     suppress_health_check=list(HealthCheck),
@@ -166,6 +183,8 @@ TestFilesKeepTheContract = ContractOnFiles.TestCase
 TestFilesKeepTheContract.settings = FEW
 TestSimulatedDiskKeepsTheContract = ContractOnSimulatedDisk.TestCase
 TestSimulatedDiskKeepsTheContract.settings = FEW
+TestRocksKeepsTheContract = ContractOnRocks.TestCase
+TestRocksKeepsTheContract.settings = FEW
 
 
 def test_an_empty_value_is_a_value(store):

@@ -1,6 +1,6 @@
 """What a test needs from the machine, and what happens when it is missing.
 
-A test that needs Go's tools or a browser skips, with a reason, on a machine without them.
+A test that needs Go's tools, a browser or RocksDB skips, with a reason, where they are missing.
 Where `KVCORE_REQUIRE` (a comma list: `go,browser`) names the need, its want is a failure,
 so that no continuous run passes by skipping. A program that is too old counts as missing.
 """
@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "strace": (("strace",),),
     "node": (("node",), ("npm",)),
 }
+# need -> packages that can be imported
+PACKAGES = {"rocksdb": ("rocksdict",)}
 PART_OF = {"compiler": "go"}  # who promises the second has promised the first
 
 # program -> the words that make it say its version, and the oldest that will do
@@ -70,7 +73,9 @@ def _is_new_enough(program: str, path: str) -> bool:
 
 
 def missing(need: str) -> list[str]:
-    """The programs that `need` wants and that are not here."""
+    """The programs or packages that `need` wants and that are not here."""
+    if need in PACKAGES:
+        return [name for name in PACKAGES[need] if find_spec(name) is None]
     return [_told(names[0]) for names in NEEDS[need] if not any(find(name) for name in names)]
 
 

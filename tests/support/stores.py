@@ -11,9 +11,18 @@ from kvcore.sim.disk import SimulatedDisk
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Batch
 from kvcore.storage.files import OsFileSystem
+from tests.support.require import require
 
 ALL = (b"", b"\xff" * 9)
 TINY_FLOOR_BYTES = 2000  # small enough that a story compacts many times
+
+
+def rocks_store(directory, flush_bytes=TINY_FLOOR_BYTES, report=None):
+    """A RocksDB store, if the package is here; see `require`."""
+    require("rocksdb")
+    from kvcore.storage.rocks import Rocks, unheard
+
+    return Rocks(directory, flush_bytes, report or unheard)
 
 
 def contents(reader):
