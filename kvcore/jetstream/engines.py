@@ -38,5 +38,5 @@ def require_engine(engines: Collection[str], document: Mapping[str, object]) -> 
     engine = metadata.get(ENGINE, "") if isinstance(metadata, dict) else ""
     if engine in _DURABLE and engine not in engines:
         raise ConfigError(
-            invalid_config(f"{ENGINE} is {engine}, and this server has no RocksDB (rocksdict)")
+            invalid_config(f"{ENGINE} is {engine}, and this server has none: kvcore[rocksdb]")
         )

@@ -109,6 +109,7 @@ def _packages() -> Iterator[Finding]:
     for names, verdict, advice in (
         (REQUIRED, "FAIL", "make lab installs it"),
         (("uvloop",), "WARN", "pip install uvloop: the server runs about twice as fast"),
+        (("rocksdict",), "WARN", "pip install rocksdict: buckets in RocksDB need it"),
         (COURSE, "WARN", "make lab installs it: the course needs it, a server doesn't"),
     ):
         for name in names:

@@ -23,7 +23,7 @@ from kvcore.storage.files import OsFileSystem
 from kvcore.storage.memory import MemoryStorage
 
 ROCKS_DIRECTORY = "rocksdb"
-_INSTALL = "pip install rocksdict"
+_INSTALL = "pip install 'kvcore[rocksdb]'"
 
 
 def durable_engines(settings: Settings) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ CONDA_NAMES = {
     "docker": "docker-py",  # "docker" is the engine's client there
     "matplotlib": "matplotlib-base",  # without Qt
 }
-NOT_ON_CONDA_FORGE = {"nkeys", "playwright"}
+NOT_ON_CONDA_FORGE = {"nkeys", "playwright", "rocksdict"}
 
 
 def split(requirement: str) -> tuple[str, str]:
