@@ -4,18 +4,23 @@ Every picture is 720 units wide at most and set to be read at that width; no typ
 than 11. The ids that join the picture to its title and description come from the content, so
 that the same picture has the same bytes on every run and two different ones never clash.
 
+`Labels` keeps words from covering each other where their places come from the data.
+
 Left out: gradients, markers, filters. A picture that needs them says too much.
 """
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from kvcore.viz.measure import width
 from kvcore.viz.tokens import stylesheet
 
 WIDTH = 720
 SMALL_CHARACTER = 6.65  # width of a monospaced character at 11 units
 CHARACTER = 7.25  # and at 12
+_LINE = 13  # the least distance of two lines of small text
 
 
 @dataclass(slots=True)
@@ -44,6 +49,19 @@ class Canvas:
         """Any outline."""
         self.parts.append(f'<path class="{style}" d="{d}"{_attributes(more)}/>')
 
+    def arrow(
+        self, start: tuple[float, float], tip: tuple[float, float], colour: str, style: str = ""
+    ) -> None:
+        """A line with a filled head; `style` may say that the line is dotted or dashed."""
+        (x1, y1), (x2, y2) = start, tip
+        self.line(x1, y1, x2, y2, f"{colour}-edge {style}".rstrip(), stroke_width="1.4")
+        length = max(1.0, ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5)
+        ux, uy = (x2 - x1) / length, (y2 - y1) / length
+        bx, by = x2 - 8 * ux, y2 - 8 * uy
+        left, right = (bx - 3.5 * uy, by + 3.5 * ux), (bx + 3.5 * uy, by - 3.5 * ux)
+        corners = " ".join(f"{x:.1f} {y:.1f}L" for x, y in (left, tip))
+        self.path(f"M{corners}{right[0]:.1f} {right[1]:.1f}Z", colour)
+
     def text(self, x: float, y: float, text: str, style: str = "", **more: str) -> None:
         """One line of text; `y` is its base line."""
         kind = f' class="{style}"' if style else ""
@@ -62,6 +80,34 @@ class Canvas:
             f'<desc id="kv-d-{mark}">{escape(description)}</desc>'
             f"<style>{stylesheet()}</style>"
             f'<rect class="ground" width="{self.width:g}" height="{height:g}"/>{body}</svg>'
+        )
+
+
+@dataclass(slots=True)
+class Labels:
+    """Words on a canvas, each in the first free place of those that it is offered."""
+
+    canvas: Canvas
+    left: float
+    right: float
+    taken: list[tuple[float, float, float]] = field(default_factory=list)  # left, right, base
+
+    def place(self, x: float, bases: Sequence[float], text: str, style: str = "small") -> None:
+        """Writes `text` from `x`, moved into the picture, on the first base line that is free."""
+        wide = width(text, style)
+        x = round(max(self.left, min(x, self.right - wide)), 1)
+        base = next((y for y in bases if self._free(x, x + wide, y)), bases[-1])
+        self.block(x, x + wide, base)
+        self.canvas.text(x, base, text, style)
+
+    def block(self, left: float, right: float, base: float) -> None:
+        """Nothing may be written here."""
+        self.taken.append((left, right, base))
+
+    def _free(self, left: float, right: float, base: float) -> bool:
+        return not any(
+            left < other_right + 4 and right + 4 > other_left and abs(base - other) < _LINE
+            for other_left, other_right, other in self.taken
         )
 
 
