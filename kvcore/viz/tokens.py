@@ -95,6 +95,7 @@ def stylesheet() -> str:
         f".kv text.mono{{font-family:{_MONO}}}"
         f"{texts}"
         ".kv .boxed{fill:var(--kv-fill)}.kv .dashed{stroke-dasharray:5 3}"
+        ".kv text.halo{paint-order:stroke;stroke:var(--kv-ground);stroke-width:3px}"
         ".kv .dotted{stroke-dasharray:2 3}.kv .struck{text-decoration:line-through}"
         f"div.kv{{font:12px {_SANS};max-width:720px;"
         "color:var(--kv-ink);background:var(--kv-ground)}"
