@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from kvcore import limits
 from kvcore.jetstream.times import rfc3339
 from kvcore.limits import SECOND_NS
-from kvcore.node import monitor_connections, monitor_streams
+from kvcore.node import monitor_connections, monitor_routes, monitor_streams
 from kvcore.node.clients import ACCOUNT, Stats
 from kvcore.node.questions import Question
 from kvcore.node.sight import Document, Report, Sight, uptime
@@ -59,7 +59,7 @@ def varz(sight: Sight, _question: Question) -> Document:
         "max_control_line": config.max_control_line,
         "max_payload": config.max_payload,
         "max_pending": limits.PENDING_OUTPUT_BYTES,
-        "cluster": _NOTHING,
+        **monitor_routes.of_server(sight),
         "jetstream": _jetstream(sight),
         "start": rfc3339(sight.started),
         "now": rfc3339(sight.now),
@@ -68,8 +68,8 @@ def varz(sight: Sight, _question: Question) -> Document:
         **_usage(sight),
         "connections": stats.connections,
         "total_connections": stats.total_connections,
-        "routes": 0,
-        "remotes": 0,
+        "routes": len(sight.peers.names),
+        "remotes": len(sight.peers.names),
         "leafnodes": 0,
         **_traffic(stats),
         "slow_consumers": stats.slow_consumers,
@@ -109,7 +109,8 @@ def statsz(sight: Sight, _question: Question | None = None) -> Document:
         "sent": sent,
         "received": received,
         "slow_consumers": stats.slow_consumers,
-        "active_servers": 1,
+        **monitor_routes.counters(sight),
+        "active_servers": 1 + len(sight.peers.names),
         "jetstream": _jetstream(sight),
     }
 
@@ -128,18 +129,6 @@ def _jetstream(sight: Sight) -> Document:
         return _NOTHING
     stats = monitor_streams.stats(sight, monitor_streams.totals(sight))
     return {"config": monitor_streams.config(sight), "stats": stats}
-
-
-def routez(sight: Sight, _question: Question) -> Document:
-    """The servers that this one is connected to: none."""
-    config = sight.config
-    return {
-        "server_id": config.server_id,
-        "server_name": config.server_name,
-        "now": rfc3339(sight.now),
-        "num_routes": 0,
-        "routes": [],
-    }
 
 
 def gatewayz(sight: Sight, _question: Question) -> Document:
@@ -275,7 +264,7 @@ _DOCUMENTS: Mapping[str, Callable[[Sight, Question], Document]] = {
     "varz": varz,
     "statsz": statsz,
     "idz": idz,
-    "routez": routez,
+    "routez": monitor_routes.routez,
     "gatewayz": gatewayz,
     "leafz": leafz,
     "raftz": raftz,

@@ -17,6 +17,7 @@ from kvcore.node.broker import Broker
 from kvcore.node.config import NodeConfig
 from kvcore.node.hosts import Hosts
 from kvcore.node.meta_group import MetaGroup
+from kvcore.node.peers import Peers
 from kvcore.node.questions import Question
 from kvcore.node.sight import Gauge, Report, Sight
 from kvcore.node.wakeups import Clock
@@ -32,6 +33,7 @@ class Observed:
     _hosts: Hosts
     _api: Api
     _gauge: Gauge
+    peers: Peers
     _meta_group: MetaGroup
 
     def report(self, question: Question, now: Nanos) -> Report:
@@ -41,7 +43,7 @@ class Observed:
     def _sight(self, now: Nanos) -> Sight:
         return Sight(
             self.config, self._started, now, self._broker, self._hosts, self._api,
-            self.is_leading, self._gauge.usage,
+            self.is_leading, self.peers, self._gauge.usage,
         )  # fmt: skip
 
     @property

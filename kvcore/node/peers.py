@@ -67,6 +67,7 @@ class Peers:
         self.on_gone: Callable[[str], None] = lambda _peer: None
         self.me = introduction(config)
         self.names: tuple[str, ...] = ()  # those known, sorted
+        self.urls: tuple[str, ...] = ()  # where clients find servers, once others were known
         self.links: dict[str, Link] = {}
         self._wants: dict[Key, int] = {}  # what is wanted here, and by how many
         self._theirs: dict[Link, dict[Key, PeerSubscription]] = {}
@@ -126,6 +127,10 @@ class Peers:
         """How a peer introduced itself; None if it isn't known now."""
         link = self.links.get(peer)
         return None if link is None else link.hello
+
+    def wanted_by(self, peer: str) -> int:
+        """How many subjects a peer wants, each queue group apart."""
+        return len(self._theirs[self.links[peer]])
 
     def introduce(self, me: Hello) -> None:
         """Something of this server has changed: tell everybody."""
@@ -302,7 +307,8 @@ class Peers:
         """Tell clients where the servers are, our own address first."""
         hellos = [self.me, *(hello for name in self.names if (hello := self.hello(name)))]
         urls = [url for each in hellos if not each.is_lame_duck for url in each.urls]
-        self._broker.tell_urls(tuple(dict.fromkeys(urls)))
+        self.urls = tuple(dict.fromkeys(urls))
+        self._broker.tell_urls(self.urls)
 
     def _tell(self, kind: str, **fields: Field) -> None:
         self._trace(Trace(self._clock.now, self._config.server_name, kind, fields))

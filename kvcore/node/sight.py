@@ -16,6 +16,7 @@ from kvcore.node.broker import Broker
 from kvcore.node.config import NodeConfig
 from kvcore.node.hosts import Hosts
 from kvcore.node.io import Measured
+from kvcore.node.peers import Peers
 
 Document: TypeAlias = Mapping[str, object]
 
@@ -49,6 +50,7 @@ class Sight:
     hosts: Hosts
     api: Api
     is_leading: bool
+    peers: Peers
     usage: Usage | None = None
 
 

@@ -96,6 +96,7 @@ def _server(sight: Sight) -> Document:
         "name": config.server_name,
         "host": config.host,
         "id": config.server_id,
+        **({"cluster": config.cluster.name} if config.cluster is not None else {}),
         "ver": config.version,
         "jetstream": config.jetstream,
         "flags": int(config.jetstream),
