@@ -11,7 +11,7 @@ A `Delivery` is a consumer's message to its client. It carries two subjects: `to
 Left out: who carries these out. That is the node's business.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -64,7 +64,40 @@ class SendBackup:
     window_bytes: int
 
 
-Action: TypeAlias = Answer | Answers | ProposeMeta | ProposeStream | SendBackup
+@dataclass(frozen=True, slots=True)
+class StepDown:
+    """Let another server lead the stream, or the meta group where `stream` is empty; `to`
+    names it, "" leaves the choice open. Answer of the kind `what` when it is on its way."""
+
+    stream: str
+    to: str
+    what: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveServer:
+    """Take a server out of the cluster, its replicas too; answer when it is decided."""
+
+    server: str
+    what: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Ask every server for what it alone knows: of the streams `names` that it leads how
+    they are, or with no names how much it holds. Answer with all of it (`Api.gathered`)."""
+
+    what: str
+    reply: str
+    names: tuple[str, ...]
+    numbers: Mapping[str, object]
+
+
+Action: TypeAlias = (
+    Answer | Answers | ProposeMeta | ProposeStream | SendBackup | StepDown | RemoveServer | Gather
+)
 
 
 class Delivery(NamedTuple):

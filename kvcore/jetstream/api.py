@@ -8,16 +8,29 @@ A question is answered here. A change is proposed to a log, and its answer is ma
 `respond_stream` or `respond_meta` when the command was applied, on the server that leads
 then. Both kinds are counted, and so is every error, as `$JS.API.INFO` tells.
 
-Left out: verbs of clusters; they have no row. MSG.NEXT is no request of the
-API: each pull consumer has a subject of its own, which its host subscribes to.
+In a cluster a verb is heard by whoever can answer it (`Scope`): what concerns all streams by
+the meta group's leader, what concerns one by that stream's leader, under its literal name.
+The others keep silent (`node/guards.py` has the rest).
+
+Left out: MSG.NEXT, which is no request of the API: each pull consumer has a subject of its
+own, which its host subscribes to.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from random import Random
 from typing import assert_never
 
-from kvcore.jetstream import backup_requests, bodies, consumer_requests, reads, stream_requests
-from kvcore.jetstream.answers import Action, Answer, Answers
+from kvcore.jetstream import (
+    backup_requests,
+    bodies,
+    cluster_requests,
+    consumer_requests,
+    reads,
+    stream_requests,
+)
+from kvcore.jetstream.answers import Action, Answer, Answers, Gather
 from kvcore.jetstream.catalog import Catalog, Identity
 from kvcore.jetstream.errors import (
     CONSUMER_NOT_FOUND,
@@ -68,13 +81,22 @@ _ANSWER_TO = {
 }
 
 
+class Scope(Enum):
+    """Whose leader answers a verb in a cluster; a server on its own leads everything."""
+
+    META = "meta"
+    STREAM = "stream"
+    CLUSTER = "cluster"  # the meta group's, and only where there is a cluster
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A verb: its subject, the kind of its answer, and who handles it."""
+    """A verb: its subject, the kind of its answer, who handles it, and where."""
 
     pattern: str
     what: str
     handler: Handler
+    scope: Scope = Scope.STREAM
 
     @property
     def verb(self) -> str:
@@ -83,18 +105,46 @@ class Endpoint:
 
 
 _ENDPOINTS = (
-    Endpoint("$JS.API.INFO", "account_info", stream_requests.account_info),
-    Endpoint("$JS.API.STREAM.CREATE.*", "stream_create", stream_requests.create),
-    Endpoint("$JS.API.STREAM.UPDATE.*", "stream_update", stream_requests.update),
-    Endpoint("$JS.API.STREAM.DELETE.*", "stream_delete", stream_requests.delete),
+    Endpoint("$JS.API.INFO", "account_info", stream_requests.account_info, Scope.META),
+    Endpoint("$JS.API.STREAM.CREATE.*", "stream_create", stream_requests.create, Scope.META),
+    Endpoint("$JS.API.STREAM.UPDATE.*", "stream_update", stream_requests.update, Scope.META),
+    Endpoint("$JS.API.STREAM.DELETE.*", "stream_delete", stream_requests.delete, Scope.META),
     Endpoint("$JS.API.STREAM.INFO.*", "stream_info", stream_requests.info),
-    Endpoint("$JS.API.STREAM.NAMES", "stream_names", stream_requests.names),
-    Endpoint("$JS.API.STREAM.LIST", "stream_list", stream_requests.listing),
+    Endpoint("$JS.API.STREAM.NAMES", "stream_names", stream_requests.names, Scope.META),
+    Endpoint("$JS.API.STREAM.LIST", "stream_list", stream_requests.listing, Scope.META),
     Endpoint("$JS.API.STREAM.PURGE.*", "stream_purge", stream_requests.purge),
     Endpoint("$JS.API.STREAM.SNAPSHOT.*", "stream_snapshot", backup_requests.snapshot),
-    Endpoint("$JS.API.STREAM.RESTORE.*", "stream_restore", backup_requests.restore),
+    Endpoint("$JS.API.STREAM.RESTORE.*", "stream_restore", backup_requests.restore, Scope.META),
     Endpoint("$JS.API.STREAM.MSG.GET.*", "stream_msg_get", stream_requests.message_get),
     Endpoint("$JS.API.STREAM.MSG.DELETE.*", "stream_msg_delete", stream_requests.message_delete),
+    Endpoint(
+        "$JS.API.STREAM.LEADER.STEPDOWN.*",
+        "stream_leader_stepdown",
+        cluster_requests.stream_step_down,
+    ),
+    Endpoint(
+        "$JS.API.STREAM.PEER.REMOVE.*",
+        "stream_remove_peer",
+        cluster_requests.remove_peer,
+        Scope.META,
+    ),
+    Endpoint(
+        "$JS.API.META.LEADER.STEPDOWN",
+        "meta_leader_stepdown",
+        cluster_requests.meta_step_down,
+        Scope.CLUSTER,
+    ),
+    Endpoint(
+        "$JS.API.SERVER.REMOVE",
+        "meta_server_remove",
+        cluster_requests.remove_server,
+        Scope.CLUSTER,
+    ),
+    Endpoint(
+        "$JS.API.CONSUMER.LEADER.STEPDOWN.*.*",
+        "consumer_leader_stepdown",
+        cluster_requests.consumer_step_down,
+    ),
     Endpoint("$JS.API.CONSUMER.CREATE.*", "consumer_create", consumer_requests.create),
     Endpoint("$JS.API.CONSUMER.CREATE.*.>", "consumer_create", consumer_requests.create),
     Endpoint(
@@ -127,7 +177,15 @@ class Api:
 
     def subscriptions(self) -> list[str]:
         """The subjects that `handle` answers, whatever streams there are."""
-        return [endpoint.pattern for endpoint in _ENDPOINTS]
+        alone = self._context.catalog.cluster is None
+        return [row.pattern for row in _ENDPOINTS if not (alone and row.scope is Scope.CLUSTER)]
+
+    def verbs_of(self, name: str) -> list[str]:
+        """The subjects of the verbs that a stream's leader answers in a cluster."""
+        if self._context.catalog.cluster is None:
+            return []
+        rows = (row for row in _ENDPOINTS if row.scope is Scope.STREAM)
+        return [row.pattern.replace("*", name, 1) for row in rows]
 
     def stream_subscriptions(self, stream: Stream) -> list[str]:
         """Those that `handle` answers while this stream stands; they follow its
@@ -207,7 +265,8 @@ class Api:
                 consumer = self._context.catalog.consumers(name).get(consumer_name)
                 if consumer is None:  # deleted again in the same turn
                     return self._refuse(what, CONSUMER_NOT_FOUND)
-                return bodies.success(what, consumer.info(now, self._context.identity.version))
+                body = consumer.info(now, self._context.identity.version)
+                return bodies.success(what, {**body, **self._context.group(name)})
             case _:
                 assert_never(outcome.result)
 
@@ -241,7 +300,7 @@ class Api:
         if stream is None:
             return self._refuse(what, STREAM_NOT_FOUND)
         body: Fields = bodies.stream_created(stream, self._context.identity.version, now)
-        body = {**body, **self._context.catalog.origins(name)}
+        body = {**body, **self._context.group(name), **self._context.catalog.origins(name)}
         if is_new:
             body = {**body, "did_create": True}
         return bodies.success(what, body)
@@ -249,6 +308,39 @@ class Api:
     def _refuse(self, what: str, error: ApiError) -> bytes:
         self._context.errors += 1
         return bodies.failure(what, error)
+
+    # In a cluster.
+
+    def stepped_down(self, what: str) -> bytes:
+        """Another server is about to lead, or a server to go."""
+        return bodies.success(what, {"success": True})
+
+    def listed(self, names: Iterable[str], now: Nanos) -> dict[str, Mapping[str, object]]:
+        """Those of the streams that this server leads, as LIST shows them."""
+        led = [name for name in names if self._context.catalog.stream(name) is not None]
+        return {name: stream_requests.listed(self._context, name, now) for name in led}
+
+    def usage(self) -> dict[str, int]:
+        """What the streams that this server leads hold."""
+        return bodies.usage(self._context.catalog)
+
+    def gathered(
+        self,
+        asked: Gather,
+        listed: Mapping[str, Mapping[str, object]],
+        usages: Iterable[Mapping[str, int]],
+    ) -> bytes:
+        """The answer that every server has given its part of, or as many as could."""
+        context = self._context
+        if asked.what == "account_info":
+            body = bodies.account_info(context.identity, usages, context.total, context.errors)
+            return bodies.success(asked.what, {**body, "streams": len(context.configs())})
+        body = {
+            **asked.numbers,
+            "streams": [listed[name] for name in asked.names if name in listed],
+        }
+        missing = [name for name in asked.names if name not in listed]
+        return bodies.success(asked.what, {**body, **({"missing": missing} if missing else {})})
 
     def _direct_get(self, subject: str, reply: str, payload: bytes) -> list[Action]:
         name, _, key = subject.removeprefix(_DIRECT).partition(".")
@@ -258,6 +350,30 @@ class Api:
         if key:
             return [reads.direct_get_last(stream, reply, key, payload)]
         return [reads.direct_get(stream, reply, payload)]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request's subject says: whose leader answers, which stream it is about (""
+    for none), and the kind of its answer. `waits`: better late than an error, for it only
+    asks how things are."""
+
+    scope: Scope
+    stream: str
+    what: str
+
+    @property
+    def waits(self) -> bool:
+        """Whether a leader that is about to appear is worth waiting for."""
+        return self.what in ("stream_info", "consumer_info")
+
+
+def asked(subject: str) -> Asked | None:
+    """What is asked by a subject; None for what is no request of the API."""
+    endpoint, names = _endpoint(subject)
+    if endpoint is None:
+        return None
+    return Asked(endpoint.scope, names[0] if names else "", endpoint.what)
 
 
 def _endpoint(subject: str) -> tuple[Endpoint | None, list[str]]:

@@ -4,11 +4,11 @@ Each answer names its `type`, errors included: the CLI refuses a body whose type
 belong to its request. Durations are integers of nanoseconds, times are RFC 3339, a time
 that never was is year 1. Fields that nats-server leaves out when empty are left out.
 
-Left out: cluster details beyond the leader's name, until there are replicas to report.
+Left out: the `cluster` object of a server that has others around it (`cluster.py`).
 """
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from kvcore import limits
 from kvcore.jetstream.catalog import Catalog, Identity
@@ -30,6 +30,7 @@ _BESIDE_ERROR: Mapping[str, Mapping[str, object]] = {
     "stream_names": {"total": 0, "offset": 0, "limit": 0, "streams": None},
     "stream_list": {"total": 0, "offset": 0, "limit": 0, "streams": []},
     "consumer_names": {"total": 0, "offset": 0, "limit": 0, "consumers": []},
+    "consumer_pause": {"paused": False, "pause_until": "0001-01-01T00:00:00Z"},
     "consumer_list": {"total": 0, "offset": 0, "limit": 0, "consumers": []},
 }
 
@@ -45,30 +46,36 @@ def failure(what: str, error: ApiError) -> bytes:
     return write({"type": f"{_TYPE}{what}_response", "error": error.to_json(), **beside})
 
 
-def account_info(
-    identity: Identity, catalog: Catalog, total: int, errors: int
-) -> dict[str, object]:
-    """What `$JS.API.INFO` says: use and limits of the only account."""
-    memory = storage = streams = consumers = 0
-    reserved = {"memory": 0, "file": 0}
+def usage(catalog: Catalog) -> dict[str, int]:
+    """What the streams that this server leads hold."""
+    out = dict.fromkeys(_USES, 0)
     for name in catalog.names():
         stream = catalog.stream(name)
         if stream is None:
             continue
-        streams += 1
-        consumers += len(catalog.consumers(name))
-        reserved[stream.config.storage] += max(0, stream.config.max_bytes)
-        if stream.config.storage == "memory":
-            memory += stream.bytes
-        else:
-            storage += stream.bytes
+        in_memory = stream.config.storage == "memory"
+        out["streams"] += 1
+        out["consumers"] += len(catalog.consumers(name))
+        reserved = max(0, stream.config.max_bytes)
+        out["reserved_memory" if in_memory else "reserved_storage"] += reserved
+        out["memory" if in_memory else "storage"] += stream.bytes
+    return out
+
+
+_USES = ("memory", "storage", "reserved_memory", "reserved_storage", "streams", "consumers")
+
+
+def account_info(
+    identity: Identity, usages: Iterable[Mapping[str, int]], total: int, errors: int
+) -> dict[str, object]:
+    """What `$JS.API.INFO` says: use, as the servers have told it, and limits of the only
+    account."""
+    sums = dict.fromkeys(_USES, 0)
+    for each in usages:
+        for name in _USES:
+            sums[name] += each[name]
     return {
-        "memory": memory,
-        "storage": storage,
-        "reserved_memory": reserved["memory"],
-        "reserved_storage": reserved["file"],
-        "streams": streams,
-        "consumers": consumers,
+        **sums,
         "limits": {
             "max_memory": identity.max_memory,
             "max_storage": identity.max_storage,

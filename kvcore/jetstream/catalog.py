@@ -3,13 +3,15 @@
 The API answers questions about streams that it doesn't own. It sees them through a
 `Catalog`, which the node implements on its groups, and a test on a dictionary.
 
-Left out: servers elsewhere. Gathering states over the mesh comes with replication.
+Left out: streams that other servers lead. `cluster` says that they exist, and the node
+gathers what their leaders know (`answers.Gather`).
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from kvcore.jetstream.cluster import ClusterView
 from kvcore.jetstream.consumers import Consumers
 from kvcore.jetstream.stream import Stream
 
@@ -39,6 +41,10 @@ class Catalog(Protocol):
 
     def consumers(self, name: str) -> Consumers:
         """The consumers of a stream that exists."""
+
+    @property
+    def cluster(self) -> ClusterView | None:
+        """The servers around this one; None for a server on its own."""
 
     def origins(self, name: str) -> Mapping[str, object]:
         """The `mirror` or `sources` to show of a stream; empty for one that copies nothing."""

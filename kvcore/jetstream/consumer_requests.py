@@ -163,7 +163,7 @@ def info(context: Context, call: Call) -> Fields:
     consumer = context.catalog.consumers(call.names[0]).get(call.names[1])
     if consumer is None:
         raise ConfigError(CONSUMER_NOT_FOUND)
-    return consumer.info(call.now, context.identity.version)
+    return {**consumer.info(call.now, context.identity.version), **context.group(call.names[0])}
 
 
 def delete(context: Context, call: Call) -> Action:
@@ -202,7 +202,9 @@ def listing(context: Context, call: Call) -> Fields | Action:
     consumers = [known.get(name) for name in page]
 
     def shown() -> Fields:
-        return {**numbers, "consumers": [one.info(call.now, "") for one in consumers if one]}
+        group = context.group(call.names[0])
+        listed = [{**one.info(call.now, ""), **group} for one in consumers if one]
+        return {**numbers, "consumers": listed}
 
     def slices() -> Iterator[Answer | None]:
         for one in consumers:

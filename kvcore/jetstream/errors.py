@@ -57,6 +57,7 @@ ACCOUNT_RESOURCES_EXCEEDED = ApiError(400, 10002, "resource limits exceeded for 
 STORAGE_EXCEEDED = ApiError(500, 10047, "insufficient storage resources available")
 MEMORY_EXCEEDED = ApiError(500, 10028, "insufficient memory resources available")
 BAD_REQUEST = ApiError(400, 10003, "bad request")
+CLUSTER_REQUIRED = ApiError(503, 10010, "JetStream clustering support required")
 PEER_REMAP_FAILED = ApiError(503, 10075, "peer remap failed")
 PEER_NOT_MEMBER = ApiError(400, 10040, "peer not a member")
 SERVER_NOT_MEMBER = ApiError(400, 10044, "server is not a member of the cluster")

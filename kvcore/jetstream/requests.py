@@ -16,6 +16,8 @@ from typing import TypeAlias
 from kvcore import limits
 from kvcore.jetstream.answers import Action
 from kvcore.jetstream.catalog import Catalog, Identity
+from kvcore.jetstream.cluster import block
+from kvcore.jetstream.config import StreamConfig
 from kvcore.jetstream.documents import kind, read_object
 from kvcore.jetstream.errors import (
     BAD_REQUEST,
@@ -47,6 +49,31 @@ class Context:
         if stream is None:
             raise ConfigError(STREAM_NOT_FOUND)
         return stream
+
+    def configs(self) -> dict[str, StreamConfig]:
+        """All streams there are, wherever they are led."""
+        cluster = self.catalog.cluster
+        if cluster is not None:
+            return {name: each.config for name, each in cluster.streams().items()}
+        led = ((name, self.catalog.stream(name)) for name in self.catalog.names())
+        return {name: stream.config for name, stream in led if stream is not None}
+
+    def require(self, name: str) -> None:
+        """Refuse (10059) unless there is such a stream, here or elsewhere."""
+        cluster = self.catalog.cluster
+        if cluster is None:
+            self.stream(name)
+        elif name not in cluster.streams():
+            raise ConfigError(STREAM_NOT_FOUND)
+
+    def group(self, name: str) -> dict[str, object]:
+        """The `cluster` object of a stream that is here, in a dictionary that is empty for a
+        server on its own."""
+        cluster = self.catalog.cluster
+        assignment = cluster.streams().get(name) if cluster is not None else None
+        if cluster is None or assignment is None:
+            return {}
+        return {"cluster": block(cluster.name, assignment, cluster.sight(name))}
 
 
 @dataclass(frozen=True, slots=True)

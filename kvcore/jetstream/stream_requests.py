@@ -4,12 +4,14 @@ Questions are answered from applied state. What changes state becomes a proposal
 what no state can make right is refused before: bad JSON, or a name in the body that is not
 the subject's.
 
-Left out: backups (`backup_requests.py`) and the verbs of a cluster.
+In a cluster, what the meta group's leader can't know it has gathered from the streams' leaders.
+
+Left out: backups (`backup_requests.py`) and the verbs of a cluster (`cluster_requests.py`).
 """
 
 from kvcore import limits
 from kvcore.jetstream import bodies, reads, subject_pages
-from kvcore.jetstream.answers import Action, Answer, Answers, ProposeMeta, ProposeStream
+from kvcore.jetstream.answers import Action, Answer, Answers, Gather, ProposeMeta, ProposeStream
 from kvcore.jetstream.commands import (
     CreateStream,
     DeleteMessage,
@@ -36,12 +38,17 @@ from kvcore.jetstream.requests import (
     require_empty,
     wrong_type,
 )
+from kvcore.limits import Nanos
 from kvcore.nats import subject as subjects
 
 
-def account_info(context: Context, _call: Call) -> Fields:
+def account_info(context: Context, call: Call) -> Fields | Action:
     """INFO; nats-server ignores the payload."""
-    return bodies.account_info(context.identity, context.catalog, context.total, context.errors)
+    if context.catalog.cluster is not None:
+        return Gather(call.what, call.reply, (), {})
+    return bodies.account_info(
+        context.identity, [bodies.usage(context.catalog)], context.total, context.errors
+    )
 
 
 def create(context: Context, call: Call) -> Action:
@@ -54,7 +61,7 @@ def create(context: Context, call: Call) -> Action:
 def update(context: Context, call: Call) -> Action:
     """STREAM.UPDATE."""
     _require_name(call)
-    context.stream(call.names[0])
+    context.require(call.names[0])
     return ProposeMeta(UpdateStream(call.payload, call.reply, call.now))
 
 
@@ -70,7 +77,7 @@ def _require_name(call: Call) -> None:
 def delete(context: Context, call: Call) -> Action:
     """STREAM.DELETE."""
     require_empty(call.payload)
-    context.stream(call.names[0])
+    context.require(call.names[0])
     return ProposeMeta(DeleteStream(call.names[0], call.reply, call.now))
 
 
@@ -91,7 +98,8 @@ def info(context: Context, call: Call) -> Fields | Action:
             deleted_details=is_detailed,
             listed=listed,
         )
-        return {**fields, **context.catalog.origins(call.names[0])}
+        name = call.names[0]
+        return {**fields, **context.group(name), **context.catalog.origins(name)}
 
     is_long = bool(pattern) and subject_pages.is_long(stream, pattern)
     if not is_long:
@@ -108,14 +116,18 @@ def names(context: Context, call: Call) -> Fields:
     return {**numbers, "streams": found or None}
 
 
-def listing(context: Context, call: Call) -> Fields:
+def listing(context: Context, call: Call) -> Fields | Action:
     """STREAM.LIST, perhaps of those that could hold a subject."""
     found, numbers = _listed(context, call, limits.LIST_PAGE_COUNT)
-    streams = [
-        {**bodies.stream_listed(context.stream(name), call.now), **context.catalog.origins(name)}
-        for name in found
-    ]
-    return {**numbers, "streams": streams}
+    if context.catalog.cluster is not None:
+        return Gather(call.what, call.reply, tuple(found), numbers)
+    return {**numbers, "streams": [listed(context, name, call.now) for name in found]}
+
+
+def listed(context: Context, name: str, now: Nanos) -> Fields:
+    """A stream as LIST shows it."""
+    fields = bodies.stream_listed(context.stream(name), now)
+    return {**fields, **context.group(name), **context.catalog.origins(name)}
 
 
 def _listed(context: Context, call: Call, limit: int) -> tuple[list[str], dict[str, object]]:
@@ -123,9 +135,8 @@ def _listed(context: Context, call: Call, limit: int) -> tuple[list[str], dict[s
     wanted = asked.text("subject")
     found = [
         name
-        for name in sorted(context.catalog.names())
-        if not wanted
-        or any(subjects.overlaps(own, wanted) for own in context.stream(name).config.subjects)
+        for name, config in sorted(context.configs().items())
+        if not wanted or any(subjects.overlaps(own, wanted) for own in config.subjects)
     ]
     return bodies.page(found, asked.number("offset"), limit)
 

@@ -8,6 +8,7 @@ Left out: what a host does (`hosting.py`).
 
 from collections.abc import Callable, Iterator
 
+from kvcore.jetstream.cluster import ClusterView
 from kvcore.jetstream.consumers import Consumers
 from kvcore.jetstream.stream import Stream
 from kvcore.node.hosting import Host
@@ -19,6 +20,7 @@ class Hosts:
     def __init__(self) -> None:
         self._by_name: dict[str, Host] = {}
         self.report: Callable[[str], dict[str, object]] = lambda _name: {}
+        self.cluster: ClusterView | None = None
 
     def __iter__(self) -> Iterator[Host]:
         return iter(self._by_name.values())

@@ -22,7 +22,16 @@ from collections.abc import Mapping
 from random import Random
 from typing import assert_never
 
-from kvcore.jetstream.answers import Answer, Answers, ProposeMeta, ProposeStream, SendBackup
+from kvcore.jetstream.answers import (
+    Answer,
+    Answers,
+    Gather,
+    ProposeMeta,
+    ProposeStream,
+    RemoveServer,
+    SendBackup,
+    StepDown,
+)
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.commands import MetaCommand
 from kvcore.jetstream.meta import Meta, Quota
@@ -171,6 +180,8 @@ class Node(Observed):
                     self._hosts[name].propose(command)
                 case SendBackup():
                     self._send(self._backups.begin(action))
+                case StepDown() | RemoveServer() | Gather():
+                    raise AssertionError("a server on its own has no peers")
                 case _:
                     assert_never(action)
 

@@ -12,6 +12,7 @@ from random import Random
 from kvcore.jetstream.answers import Answer, Answers, Delivery, ProposeMeta, ProposeStream
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.catalog import Identity
+from kvcore.jetstream.cluster import ClusterView
 from kvcore.jetstream.commands import Publish, StreamCommand, UpdateConfig
 from kvcore.jetstream.consumers import Consumers
 from kvcore.jetstream.meta import Meta
@@ -32,19 +33,21 @@ INBOX = "_INBOX.x"
 
 
 class Desk:
-    def __init__(self) -> None:
+    def __init__(self, identity: Identity = Identity("n1", "ID1", "2.11.0")) -> None:  # noqa: B008
         self.now = START
         self.records = Overlay(MemoryStorage())
         self.meta = Meta(self.records)
         self.streams: dict[str, Stream] = {}
         self.hosted: dict[str, Consumers] = {}
-        self.api = Api(Identity("n1", "ID1", "2.11.0"), self, Random(7))
+        self.api = Api(identity, self, Random(7))
         self.subscribed: dict[str, None] = {}
         self.deliveries: list[Delivery] = []
         self.safe: list[str] = []  # whom an acknowledgement was confirmed to
         self.index = 0
 
     # -- the catalog that the API sees
+
+    cluster: ClusterView | None = None
 
     def names(self) -> list[str]:
         return list(self.streams)
@@ -88,7 +91,7 @@ class Desk:
 
     def apply_meta(self, command) -> list[Answer]:
         self.index += 1
-        outcome = self.meta.apply(command, self.index)
+        outcome = self.meta.apply(self.meta.stamped(command), self.index)
         match outcome.result:
             case StreamCreated(assignment, existed) if not existed:
                 stream = Stream(assignment.gid, assignment.config, assignment.created, self.records)
