@@ -1,0 +1,1 @@
+"""Judges: what must hold in any run, and who says so when it does not."""
