@@ -21,6 +21,7 @@ from typing import Any
 
 from kvcore.viz.tokens import stylesheet
 
+_DOTS_PER_INCH = 100  # 7.2 inches are the 720 pixels of every picture
 ALT_CHARACTERS = 10  # anything shorter says nothing
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -83,8 +84,37 @@ class Picture:
         return {"text/html": self.html(), "text/plain": self.text()}
 
 
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A matplotlib figure with its text twin."""
+
+    figure: Any
+    alt: str
+    table: Table
+
+    def png(self) -> bytes:
+        """The bitmap, on its own opaque ground."""
+        buffer = io.BytesIO()
+        face = self.figure.get_facecolor()
+        self.figure.savefig(buffer, format="png", facecolor=face, dpi=_DOTS_PER_INCH)
+        return buffer.getvalue()
+
+    def html(self) -> str:
+        """The bitmap, and under it the closed table."""
+        image = base64.b64encode(self.png()).decode("ascii")
+        picture = f'<img alt="{escape(self.alt)}" src="data:image/png;base64,{image}"/>'
+        twin = f"<details><summary>The same as a table</summary>{self.table.html()}</details>"
+        return f'<div class="kv"><style>{stylesheet()}</style>{picture}{twin}</div>'
+
+
 def show(figure: object, *, alt: str = "", table: object = None) -> None:
-    """Displays a `Picture`, an SVG text or a matplotlib figure; ValueError without alt text."""
+    """Displays a `Picture`, a `Plot`, an SVG text or a matplotlib figure; ValueError without
+    alt text.
+    """
+    if isinstance(figure, Plot):
+        twin = figure.table if table is None else Table.of(table)
+        _display_plot(Plot(figure.figure, alt or figure.alt, twin))
+        return
     if isinstance(figure, Picture):
         twin = figure.table if table is None else Table.of(table)
         _display(Picture(figure.svg, alt or figure.alt, twin))
@@ -98,7 +128,7 @@ def show(figure: object, *, alt: str = "", table: object = None) -> None:
         return
     if not hasattr(figure, "savefig"):
         raise TypeError(f"show takes a Picture, SVG text or a matplotlib figure, not {figure!r}")
-    _display_plot(figure, alt, Table.of(table))
+    _display_plot(Plot(figure, alt, Table.of(table)))
 
 
 def show_widget(widget: Any, instead: Picture | None = None) -> None:
@@ -129,23 +159,21 @@ def _display(picture: Picture) -> None:
     display(picture)
 
 
-def _display_plot(figure: Any, alt: str, table: Table) -> None:
+def _display_plot(plot: Plot) -> None:
     """A bitmap on its own opaque ground: its bytes depend on fonts, so they go as image/png."""
     if not _in_shell():
-        print(f"{alt}\n{table.text()}")
+        print(f"{plot.alt}\n{plot.table.text()}")
         return
     from IPython.display import display
 
     if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close(figure)  # or the inline back end shows it again
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", facecolor=figure.get_facecolor(), dpi=110)
-    image = base64.b64encode(buffer.getvalue()).decode("ascii")
-    data = {"image/png": image, "text/plain": alt}
-    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
-    twin = f"<details><summary>The same as a table</summary>{table.html()}</details>"
+        sys.modules["matplotlib.pyplot"].close(plot.figure)  # or the inline back end shows it again
+    image = base64.b64encode(plot.png()).decode("ascii")
+    data = {"image/png": image, "text/plain": plot.alt}
+    display(data, metadata={"image/png": {"alt": plot.alt}}, raw=True)
+    twin = f"<details><summary>The same as a table</summary>{plot.table.html()}</details>"
     page = f'<div class="kv"><style>{stylesheet()}</style>{twin}</div>'
-    display({"text/html": page, "text/plain": table.text()}, raw=True)
+    display({"text/html": page, "text/plain": plot.table.text()}, raw=True)
 
 
 def _in_shell() -> bool:

@@ -13,18 +13,24 @@ Left out: interactive back ends. What moves is SVG.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from kvcore.viz.tokens import TOKENS
 
+Theme: TypeAlias = Literal["light", "dark"]
 _ORDER = ("leader", "candidate", "client", "lost", "unknown", "key1")
 
 
-def style(theme: Literal["light", "dark"] = "light") -> dict[str, object]:
+def colours(theme: Theme = "light") -> dict[str, str]:
+    """Each token's colour in this theme."""
+    return {each.name: each.light if theme == "light" else each.dark for each in TOKENS}
+
+
+def style(theme: Theme = "light") -> dict[str, object]:
     """The settings, by matplotlib's names."""
     from cycler import cycler
 
-    colour = {each.name: each.light if theme == "light" else each.dark for each in TOKENS}
+    colour = colours(theme)
     return {
         "axes.edgecolor": colour["line"],
         "axes.facecolor": colour["ground"],
@@ -50,7 +56,7 @@ def style(theme: Literal["light", "dark"] = "light") -> dict[str, object]:
 
 
 @contextmanager
-def styled(theme: Literal["light", "dark"] = "light") -> Iterator[None]:
+def styled(theme: Theme = "light") -> Iterator[None]:
     """Plots made inside the block use the tokens."""
     import matplotlib as mpl
 

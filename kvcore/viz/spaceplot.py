@@ -128,7 +128,7 @@ class Plot:
         """A dot on the lane and a few words."""
         y, x, ink = self.heights[server], self.x(at), "lost" if is_loss else "ink"
         self.canvas.circle(x, y, 3.5, ink)
-        self._later(x + 5, (y + 17, y - 9, y + 30, y - 22), label, f"small {ink}")
+        self._later(x + 5, (y + 17, y + 30, y - 9, y - 22), label, f"small {ink}")
 
     def message(
         self,
