@@ -28,7 +28,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Generic, Protocol, TypeVar
 
-from kvcore.raft.core import NotLeader, Raft, Role, recovered
+from kvcore.raft.core import Raft
 from kvcore.raft.entry import (
     CodecError,
     Entry,
@@ -39,6 +39,7 @@ from kvcore.raft.entry import (
     encode_entry,
     encode_hard_state,
 )
+from kvcore.raft.state import NotLeader, Role, recovered
 from kvcore.storage import keys
 from kvcore.storage.base import StorageError
 from kvcore.storage.overlay import Overlay
@@ -101,7 +102,8 @@ class Group(Generic[C, O]):
         self._encode = encode
         self._decode = decode
         self._commands: deque[C] = deque()  # of the entries not yet applied, in order
-        self._unsynced: deque[tuple[int, int]] = deque()  # of each batch: last index, applied
+        self._unsynced: deque[tuple[int, int, int]] = deque()  # last index, applied, number
+        self._number = 0  # of the newest Ready
         self._awaiting = False  # something was put into this turn's batch
         self._outcomes: list[O] = []  # that nobody has taken
         self.applied = keys.applied_index(records.get(keys.state(gid)))
@@ -151,19 +153,22 @@ class Group(Generic[C, O]):
         assert not committed, "committed entries are given out by persisted"
         awaiting, self._awaiting = self._awaiting, False
         if awaiting:
-            self._unsynced.append((self.last_index, self.applied))
+            self._unsynced.append((self.last_index, self.applied, self._number))
         elif self.engine == MEMORY and self.last_index > self.applied:
             self.persisted(self.last_index)
         return awaiting
 
     def persisted(self, index: int) -> None:
         """Commit and apply up to `index`."""
-        self._raft.on_persisted(index)
-        self._apply(self._drain())
-        durable = self.applied if self.engine == MEMORY else 0
+        durable = number = 0
         while self._unsynced and self._unsynced[0][0] <= index:
-            durable = max(durable, self._unsynced.popleft()[1])
-        self._trim(durable)
+            _, applied, number = self._unsynced.popleft()
+            durable = max(durable, applied)
+        if self.engine == MEMORY and not self._unsynced:
+            number = self._number
+        self._raft.on_persisted(number)
+        self._apply(self._drain())
+        self._trim(durable if self.engine == FILE else self.applied)
 
     def take(self) -> list[O]:
         """The outcomes of what was applied since the last time, in the log's order."""
@@ -179,6 +184,7 @@ class Group(Generic[C, O]):
         ready = self._raft.ready()
         if ready is None:
             return ()
+        self._number = ready.number
         if ready.hard is not None:
             self._hard.put(keys.hard_state(self.gid), encode_hard_state(ready.hard))
             self._awaiting = True

@@ -1,4 +1,4 @@
-"""Consensus, pure. Today a group of one server; the stored form is already Raft's.
+"""Consensus, pure: Raft as in the paper and the thesis. `core` is the way in.
 
-`entry` is what is stored, `core` the rules.
+`entry` is what is stored, `messages` what is said, `rules` what is decided.
 """

@@ -1,207 +1,397 @@
-"""Raft for a group of one server: the rules that stay when the others come.
+"""Raft, one server's part in one group: what goes in, and what comes out.
 
-Even alone, a server may not act before its disk has what the act promises. It raises its
-term and votes for itself, and leads only once that is durable, so that no term ever has two
-leaders. An entry is committed when a majority has it on disk; alone, that is when its own
-disk has it. `ready` says what must be written, `on_persisted` reports that it was.
+A `Raft` is told what happened, one thing at a time: a message came (`step`), a time has come
+(`on_timer`), a client wants something (`propose`, `read`), the disk has done its work
+(`on_persisted`). It does nothing itself. Whoever holds it asks `ready()` at the end of a turn
+and does what that says: write, send, apply. `Ready` states the law of that.
 
-The whole state is one frozen value, `State`. A `Raft` is made from it in no time, whatever
-the log's length, so an explorer can hold thousands of them in a dict and go on from any.
-The log in it is the tail that has not been trimmed, a tuple. Proposals gather in a list and
-join the tuple once per `ready`: 64 proposals in a turn copy the tail once, not 64 times.
+The first thing asked of any message is its term (section 5.1). A later one makes this server
+a follower, whatever it was; an earlier one is answered with mine, so that its sender learns
+that its time is over. Only messages of my own term go on, to the module whose business they
+are. Two kinds carry a term in which nobody has stood yet, and don't raise mine: a rehearsal's
+question and its granting.
 
-At the start everything found in the log counts as committed: alone, a durable entry is on a
-majority. The first entry of the tail may be one that is applied already: it is kept so that
-the term before the next entry is known.
+    election.py      who leads                     replication.py   the log, and what is committed
+    membership.py    who is in the group           snapshot.py      when the log isn't enough
+    reads.py         answers without an entry      transfer.py      the leader chooses the next
+    rules.py         the five decisions            part.py          what they all work on
 
-Left out, until there are others to talk to: messages, elections with more than one vote,
-replication, membership, snapshots.
+The whole state is one frozen value (`state.py`); `Raft(state, …)` goes on from any.
+
+Left out: storage, links and the state machine; `kvcore/node/groups.py`.
 """
 
-from dataclasses import dataclass
-from enum import Enum
-from typing import NamedTuple
+from random import Random
+from typing import assert_never
 
-from kvcore.raft.entry import Entry, EntryKind, HardState
+from kvcore import limits
+from kvcore.limits import Nanos
+from kvcore.raft import election, membership, replication, snapshot, transfer
+from kvcore.raft.entry import Entry, EntryKind, Members
+from kvcore.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    Message,
+    RequestVote,
+    SnapshotReply,
+    TimeoutNow,
+    VoteReply,
+)
+from kvcore.raft.part import NEVER, Part
+from kvcore.raft.progress import Progress
+from kvcore.raft.rules import PAPER, Rules
+from kvcore.raft.state import Mark, NotLeader, Ready, Role, State
 
-
-class Role(Enum):
-    """What a server is to its group."""
-
-    FOLLOWER = "follower"
-    CANDIDATE = "candidate"
-    LEADER = "leader"
-
-
-# Figure 4 of the paper. A candidate whose election fails is one again, in a later term.
-TRANSITIONS: dict[Role, tuple[Role, ...]] = {
-    Role.FOLLOWER: (Role.CANDIDATE,),
-    Role.CANDIDATE: (Role.CANDIDATE, Role.LEADER, Role.FOLLOWER),
-    Role.LEADER: (Role.FOLLOWER,),
-}
-
-
-class NotLeader(Exception):  # noqa: N818 - the protocol's own name for this answer
-    """This server can't propose; `hint` names the leader if it is known, else ""."""
-
-    def __init__(self, hint: str = "") -> None:
-        super().__init__(f"not the leader{f', {hint} is' if hint else ''}")
-        self.hint = hint
-
-
-class State(NamedTuple):
-    """All that a server knows of its group. 0 <= applied-by-host <= commit <= last index.
-
-    `log` is contiguous; its first entry has the index `first`. `handed` and `delivered` are
-    the last index that `ready` gave out to be written and to be applied; `hard_handed` says
-    that it gave out term and vote.
-    """
-
-    server: str
-    hard: HardState
-    role: Role = Role.FOLLOWER
-    first: int = 1
-    log: tuple[Entry, ...] = ()
-    persisted: int = 0
-    commit: int = 0
-    handed: int = 0
-    delivered: int = 0
-    hard_handed: bool = True
-
-    @property
-    def last_index(self) -> int:
-        """The index of the last entry, 0 before the first."""
-        return self.first + len(self.log) - 1
-
-    def entries(self, after: int, upto: int) -> tuple[Entry, ...]:
-        """The entries of `(after, upto]`."""
-        assert self.first - 1 <= after, "these entries are trimmed"
-        return self.log[after + 1 - self.first : upto + 1 - self.first]
-
-
-@dataclass(frozen=True, slots=True)
-class Ready:
-    """What the host must do: write `hard` and `entries` in one batch, apply `committed`.
-
-    `committed` is durable already; `hard` and `entries` are not, and nothing that depends
-    on them may be said before `on_persisted`.
-    """
-
-    role: Role
-    hard: HardState | None = None
-    entries: tuple[Entry, ...] = ()
-    committed: tuple[Entry, ...] = ()
-
-
-def recovered(server: str, hard: HardState, log: tuple[Entry, ...], applied: int) -> State:
-    """The state at a start: what was found on disk, and a candidacy in the next term.
-
-    `applied` is how far the state machine has come; the rest of the log is committed, and
-    the first `ready` gives it out.
-    """
-    first = log[0].index if log else 1
-    last = first + len(log) - 1
-    for place, entry in enumerate(log):
-        assert entry.index == first + place, f"entry {entry.index} stands at {first + place}"
-        assert entry.term <= hard.term, f"entry {entry.index} is of a term that never was"
-    assert first - 1 <= applied <= last, f"applied {applied} is not in the log {first}..{last}"
-    return State(
-        server=server,
-        hard=HardState(hard.term + 1, server),
-        role=Role.CANDIDATE,
-        first=first,
-        log=log,
-        persisted=last,
-        commit=last,
-        handed=last,
-        delivered=applied,
-        hard_handed=False,
-    )
+DEFAULT_TIMERS = (limits.HEARTBEAT_NS, limits.ELECTION_MIN_NS, limits.ELECTION_MAX_NS)
 
 
 class Raft:
-    """One server's part in one group; see the module's text."""
+    """See the module's text. `timers`: heartbeat, shortest and longest election time-out."""
 
-    __slots__ = ("_proposed", "_state")
+    __slots__ = ("_first_mark", "_part")
 
-    def __init__(self, state: State) -> None:
-        self._state = state
-        self._proposed: list[Entry] = []
+    def __init__(
+        self,
+        state: State,
+        rules: Rules = PAPER,
+        timers: tuple[Nanos, Nanos, Nanos] = DEFAULT_TIMERS,
+        chance: Random | None = None,
+        now: Nanos = 0,
+    ) -> None:
+        self._part = Part(state, rules, timers, chance or Random(0), now)
+        self._first_mark = 1  # the number of the state's first unsynced mark
+        self._part.restart_timer()
+
+    # What it is.
 
     @property
     def state(self) -> State:
         """Everything, as one value."""
-        if self._proposed:
-            state = self._state
-            self._state = state._replace(log=state.log + tuple(self._proposed))
-            self._proposed = []
-        return self._state
+        self._part.fold()
+        return self._part.state
 
     @property
     def role(self) -> Role:
         """What this server is now."""
-        return self._state.role
+        return self._part.state.role
 
     @property
     def term(self) -> int:
         """The current term."""
-        return self._state.hard.term
+        return self._part.state.hard.term
+
+    @property
+    def leader(self) -> str:
+        """The leader of the term, "" if it isn't known."""
+        return self._part.state.leader
+
+    @property
+    def members(self) -> Members:
+        """The configuration in force here."""
+        return self._part.state.members
+
+    @property
+    def commit(self) -> int:
+        """The last entry known to be committed."""
+        return self._part.state.commit
+
+    @property
+    def term_start(self) -> int:
+        """A leader's first entry: when it is applied, it knows all there was. 0: at once."""
+        return self._part.state.term_start
 
     @property
     def last_index(self) -> int:
         """The last entry's index, proposals of this turn included."""
-        return self._state.last_index + len(self._proposed)
+        return self._part.state.log.last_index + len(self._part.proposed)
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether it has lost its log, and no leader has caught it up yet."""
+        return self._part.state.hard.is_recovering
+
+    @property
+    def is_transferring(self) -> bool:
+        """Whether it is handing its leadership to another: proposals are refused."""
+        return self._part.state.transfer is not None
+
+    @property
+    def rules(self) -> Rules:
+        """The decisions; another value may be put here at any time."""
+        return self._part.rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._part.rules = rules
+        if self._part.state.role is not Role.LEADER:
+            self._part.restart_timer()
+
+    @property
+    def followers(self) -> tuple[Progress, ...]:
+        """What a leader knows of the others."""
+        return self._part.state.progress
+
+    def heard(self, name: str) -> Nanos | None:
+        """When a leader last heard from a member; None: never."""
+        at = self._part.heard.get(name, NEVER)
+        return None if at == NEVER else at
+
+    def is_caught_up(self, name: str) -> bool:
+        """Whether a learner may be made a voter."""
+        return membership.is_caught_up(self._part, name)
+
+    # What happens to it.
+
+    def step(self, message: Message, now: Nanos) -> None:
+        """A message from another server of the group."""
+        part = self._part
+        part.now = now
+        part.fold()
+        term = part.state.hard.term
+        if message.term > term:
+            if isinstance(message, RequestVote | VoteReply) and message.is_pre:
+                if isinstance(message, VoteReply) and not message.is_granted:
+                    part.follow(message.term, "")
+            elif isinstance(message, RequestVote) and not message.is_transfer:
+                if part.hears_leader():
+                    return
+                part.follow(message.term, "")
+            else:
+                part.follow(message.term, "")
+        elif message.term < term:
+            self._answer_old(message)
+            return
+        self._dispatch(message)
+
+    def _dispatch(self, message: Message) -> None:
+        part = self._part
+        match message:
+            case AppendEntries():
+                if self._is_from_leader(message):
+                    replication.on_append(part, message)
+            case AppendReply():
+                if part.state.role is Role.LEADER:
+                    replication.on_reply(part, message)
+            case RequestVote():
+                election.on_request(part, message)
+            case VoteReply():
+                election.on_reply(part, message)
+            case InstallSnapshot():
+                if self._is_from_leader(message):
+                    snapshot.on_piece(part, message)
+            case SnapshotReply():
+                snapshot.on_reply(part, message)
+            case TimeoutNow():
+                election.on_timeout_now(part, message)
+            case _:
+                assert_never(message)
+
+    def _is_from_leader(self, message: AppendEntries | InstallSnapshot) -> bool:
+        """Whether its sender may be the leader of my term: a second one is never believed."""
+        state = self._part.state
+        return state.role is not Role.LEADER and state.leader in {"", message.sender}
+
+    def _answer_old(self, message: Message) -> None:
+        """Tell the sender that its term is over (section 5.1)."""
+        part, state = self._part, self._part.state
+        server, term = state.server, state.hard.term
+        assert message.term < term, "it is of my time"
+        match message:
+            case RequestVote(sender=sender, is_pre=is_pre):
+                part.promise(sender, VoteReply(server, term, is_granted=False, is_pre=is_pre))
+            case AppendEntries(sender=sender) | InstallSnapshot(sender=sender):
+                part.promise(sender, AppendReply(server, term, is_taken=False, index=0))
+            case VoteReply() | AppendReply() | SnapshotReply() | TimeoutNow():
+                pass
+            case _:
+                assert_never(message)
+
+    def deadline(self) -> Nanos | None:
+        """When `on_timer` should be called at the latest, unless something else happens."""
+        part, state = self._part, self._part.state
+        match state.role:
+            case Role.LEADER:
+                return part.beat_at if state.progress else None
+            case Role.FOLLOWER:
+                return part.stand_at if state.may_stand else None
+            case Role.PRE_CANDIDATE | Role.CANDIDATE:
+                if state.is_alone:
+                    return None  # its disk decides, not a clock
+                return min(part.beat_at, part.stand_at)
+            case _:
+                assert_never(state.role)
+
+    def on_timer(self, now: Nanos) -> None:
+        """Time has passed: do what is due, nothing if this call is early."""
+        part = self._part
+        deadline = self.deadline()
+        part.now = now
+        if deadline is None or now < deadline:
+            return
+        if part.state.role is Role.LEADER:
+            self._on_beat()
+        elif now >= part.stand_at and part.state.may_stand:
+            election.stand(part)
+        elif part.state.role is not Role.FOLLOWER:
+            election.ask_again(part)
+
+    def _on_beat(self) -> None:
+        """A leader's timer: no majority heard for an election time-out, and it steps down."""
+        part, state = self._part, self._part.state
+        assert state.role is Role.LEADER, "others have no heartbeat"
+        if part.count_heard(part.now - part.longest) < state.members.majority:
+            part.follow(state.hard.term, "")
+            return
+        transfer.give_up(part)
+        replication.heartbeat(part)
+        snapshot.retry(part)
+
+    def stand(self, now: Nanos) -> None:
+        """Stand for election now, without waiting for the timer; nothing if it may not."""
+        self._part.now = now
+        state = self._part.state
+        if state.role is not Role.LEADER and state.may_stand:
+            election.stand(self._part)
+
+    def peer_closed(self, peer: str, now: Nanos) -> None:
+        """The link to another server broke.
+
+        A leader begins to probe there. A follower of that leader believes it dead, and waits
+        only a tenth of a time-out; should the leader live, the others hear it, and say no.
+        """
+        part = self._part
+        part.now = now
+        progress = part.progress_of(peer)
+        if progress is not None:
+            part.put_progress(progress.probing(progress.match + 1))
+        elif part.state.role is Role.FOLLOWER and part.state.leader == peer:
+            part.follow(part.state.hard.term, "")
+            part.restart_timer()
+            part.stand_at = min(part.stand_at, now + part.timeout // 10)
+
+    # What is asked of it.
 
     def propose(self, data: bytes) -> int:
         """Append a command to the log and return its index; raises `NotLeader`.
 
         Nothing is promised: the entry may be lost until `ready` gives it out as committed.
         """
-        state = self._state
+        part = self._part
+        state = part.state
         if state.role is not Role.LEADER:
-            raise NotLeader
-        index = state.last_index + len(self._proposed) + 1
-        self._proposed.append(Entry(index, state.hard.term, EntryKind.COMMAND, data))
+            raise NotLeader(state.leader)
+        if state.transfer is not None:
+            raise NotLeader(state.transfer.to)
+        index = state.log.last_index + len(part.proposed) + 1
+        part.proposed.append(Entry(index, state.hard.term, EntryKind.COMMAND, data))
+        part.is_due = True
         return index
 
-    def ready(self) -> Ready | None:
-        """What has to be written and applied now, None if nothing. Each thing is said once."""
-        state, last = self._state, self.last_index
-        if state.hard_handed and state.handed == last and state.delivered == state.commit:
-            return None
-        log = state.log + tuple(self._proposed)
-        self._proposed = []
-        self._state = after = state._replace(
-            log=log, hard_handed=True, handed=last, delivered=state.commit
-        )
-        return Ready(
-            role=state.role,
-            hard=None if state.hard_handed else state.hard,
-            entries=after.entries(state.handed, last),
-            committed=after.entries(state.delivered, state.commit),
-        )
+    def read(self, context: int) -> None:
+        """Ask for an index at which a read may be served; `Ready.reads` answers.
 
-    def on_persisted(self, upto: int) -> None:
-        """Entries up to this index are durable, and the term and vote given out with them."""
-        state = self._state
-        assert state.hard_handed, "the term was never given out, so it can't be durable"
-        assert upto <= state.handed, f"{upto} was never given out: {state.handed} was the last"
-        if state.role is Role.CANDIDATE:  # its own vote is the majority
-            self._become(Role.LEADER)
-            state = self._state
-        if upto > state.persisted:
-            # Alone, what this disk holds a majority holds. With others: only entries of the
-            # current term are counted (section 5.4.2); an older one follows with them.
-            self._state = state._replace(persisted=upto, commit=max(state.commit, upto))
+        Raises `NotLeader`. A leader that steps down forgets the reads that wait.
+        """
+        state = self._part.state
+        if state.role is not Role.LEADER:
+            raise NotLeader(state.leader)
+        self._part.asked.append(context)
+        self._part.is_due = True
+
+    def transfer(self, to: str, now: Nanos) -> None:
+        """Hand the leadership to another voter, as soon as it has the whole log.
+
+        Proposals are refused meanwhile (thesis 3.10). If it doesn't succeed within an
+        election time-out this server goes on leading.
+        """
+        transfer.begin(self._part, to, now)
+
+    def change(self, members: Members) -> int:
+        """Append a change of members by one server; raises `ChangeUnderWay` or `NotLeader`."""
+        return membership.change(self._part, members)
+
+    def send_snapshot(
+        self, to: str, last_index: int, offset: int, data: bytes, *, is_done: bool
+    ) -> None:
+        """The piece that `Ready.wanted` asked for; see `snapshot.py`."""
+        snapshot.send_piece(self._part, to, last_index, offset, data, is_done=is_done)
+
+    def installed(self, index: int) -> None:
+        """The whole snapshot of this index is durable, a marker as its log: see `snapshot.py`."""
+        snapshot.installed(self._part, index)
 
     def trim(self, upto: int) -> None:
-        """Forget the log up to this index, but never the entry that was delivered last."""
-        state = self.state
-        upto = min(upto, state.delivered - 1)
-        if upto >= state.first:
-            kept = state.log[upto + 1 - state.first :]
-            self._state = state._replace(first=upto + 1, log=kept)
+        """Forget the log up to this index, but never the entry that was delivered last.
 
-    def _become(self, role: Role) -> None:
-        assert role in TRANSITIONS[self.role], f"a {self.role.value} can't become {role.value}"
-        self._state = self._state._replace(role=role)
+        Nor what follows a snapshot that is on its way.
+        """
+        part = self._part
+        part.fold()
+        state = part.state
+        upto = min(upto, state.delivered - 1)
+        for progress in state.progress:
+            if progress.sending.last:
+                upto = min(upto, progress.sending.last - 1)
+        if upto >= state.log.first:
+            part.state = state._replace(log=state.log.trimmed(upto))
+
+    # What it wants done.
+
+    def on_persisted(self, number: int) -> None:
+        """What the `Ready` of this number and those before gave out to be written is durable."""
+        part, state = self._part, self._part.state
+        done = number - self._first_mark + 1
+        assert done <= len(state.unsynced), f"number {number} was never given out"
+        if done <= 0:
+            return
+        mark = state.unsynced[done - 1]
+        index = max(state.persisted, mark.last)
+        self._first_mark += done
+        part.state = state._replace(unsynced=state.unsynced[done:], persisted=index)
+        if state.role is Role.CANDIDATE and mark.term == state.hard.term:
+            election.on_own_vote(part)
+        if part.state.role is Role.LEADER and index > part.state.commit:
+            part.fold()
+            replication.advance(part)
+
+    def ready(self) -> Ready | None:
+        """What has to be written, sent and applied now, None if nothing. Each is said once."""
+        part = self._part
+        part.fold()
+        if part.is_due and part.state.role is Role.LEADER:
+            replication.flush(part)
+        state = part.state
+        last = state.log.last_index
+        is_written = state.hard_handed and state.handed == last and not state.cut
+        is_written = is_written and part.chunk is None and not part.wipe
+        if (
+            is_written
+            and state.delivered >= state.commit
+            and not (part.tray or part.tray_after or part.answered or part.wanted)
+        ):
+            return None
+        marks = state.unsynced
+        if not is_written:
+            marks = (*marks, Mark(last, state.hard.term))
+        delivered = max(state.delivered, state.commit)
+        part.state = state._replace(
+            hard_handed=True, handed=last, cut=0, delivered=delivered, unsynced=marks
+        )
+        ready = Ready(
+            number=self._first_mark + len(marks) - 1,
+            role=state.role,
+            hard=None if state.hard_handed else state.hard,
+            truncate_from=state.cut or None,
+            entries=state.log.slice(state.handed, last),
+            committed=state.log.slice(state.delivered, delivered),
+            send_now=tuple(part.tray),
+            send_after_persist=tuple(part.tray_after),
+            reads=tuple(part.answered),
+            wanted=tuple(part.wanted),
+            chunk=part.chunk,
+            wipe=part.wipe,
+        )
+        part.tray, part.tray_after, part.answered, part.wanted = [], [], [], []
+        part.chunk, part.wipe = None, False
+        return ready

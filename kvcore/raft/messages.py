@@ -46,7 +46,10 @@ class VoteReply:
 
 @dataclass(frozen=True, slots=True)
 class AppendEntries:
-    """The entries after `previous_index`, where the leader has `previous_term`; its commit."""
+    """The entries after `previous_index`, where the leader has `previous_term`; its commit.
+
+    `is_recovered`: you had lost your log, and have again all that you may have promised.
+    """
 
     sender: str
     term: int
@@ -55,13 +58,15 @@ class AppendEntries:
     entries: tuple[Entry, ...] = ()
     commit: int = 0
     round: int = 0
+    is_recovered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class AppendReply:
     """Taken: `index` is the last entry known to be the leader's, and durable. Refused:
-    `index` is where the leader should try next, `conflict_term` the term that stands there
-    (0: nothing does). `is_recovering`: this server has lost its log, and must not be counted."""
+    `index` is the last place where the two logs may still agree, `conflict_term` the term of
+    the entry that stands there (0: none does). `is_recovering`: this server has lost its log,
+    and must not be counted."""
 
     sender: str
     term: int

@@ -1,0 +1,246 @@
+"""A group of pure Raft cores on a network that exists only here.
+
+Messages lie in a list until a test delivers, loses, doubles or reorders them. Each server
+has a disk that keeps what was synced: a crash forgets the rest. Every message goes through its
+bytes, and `kvcore.check.invariants` looks on after each step, if a test wants it.
+"""
+
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from kvcore.raft.codec import decode_message, encode_message
+from kvcore.raft.core import Raft
+from kvcore.raft.entry import Entry, EntryKind, HardState, Members, decode_members
+from kvcore.raft.rules import PAPER
+from kvcore.raft.state import Role, founded, joining, recovered
+
+MS = 1_000_000
+TIMERS = (50 * MS, 300 * MS, 600 * MS)
+PIECE = 24  # bytes of a snapshot in a message
+
+
+@dataclass(frozen=True)
+class Disk:
+    """What one server has stored; a frozen value, so a crash goes back to an older one."""
+
+    hard: HardState | None = None
+    log: tuple[Entry, ...] = ()
+    machine: tuple[tuple[int, bytes], ...] = ()  # the commands that were applied
+    applied: int = 0
+    pieces: bytes = b""
+
+
+@dataclass
+class Server:
+    """One server: a core and its disk. `waiting`: written, not yet synced."""
+
+    name: str
+    raft: Raft
+    disk: Disk = Disk()
+    synced: Disk = Disk()
+    waiting: list = field(default_factory=list)  # (number, disk then, messages held back)
+    reads: list = field(default_factory=list)
+    is_up: bool = True
+
+
+class Net:
+    """`names` found a group together. `auto_sync`: what is written is durable at once."""
+
+    def __init__(
+        self, names="abc", *, rules=PAPER, auto_sync=True, seed=1, memory=False, learners=(),
+        observe=None,
+    ):  # fmt: skip
+        self.names = list(names)
+        self.random = Random(seed)
+        self.rules = rules
+        self.now = 0
+        self.auto_sync = auto_sync
+        self.memory = memory
+        self.flying: list = []
+        self.cut: set = set()  # pairs (from, to) that lose everything
+        self.observe = observe
+        members = Members(tuple(self.names), tuple(learners))
+        self.servers = {
+            name: Server(name, self._raft(founded(name, members))) for name in self.names
+        }
+        for server in self.servers.values():
+            self.settle(server)
+
+    def _raft(self, state):
+        return Raft(state, self.rules, TIMERS, Random(self.random.random()), self.now)
+
+    def __getitem__(self, name):
+        return self.servers[name].raft
+
+    def add(self, name):
+        self.names.append(name)
+        self.servers[name] = Server(name, self._raft(joining(name)))
+        self.settle(self.servers[name])
+
+    # the host of each server
+
+    def settle(self, server):
+        """Do what the server's `ready` says."""
+        while (ready := server.raft.ready()) is not None:
+            disk = server.disk
+            if ready.wipe:
+                disk = Disk(hard=disk.hard)
+            if ready.truncate_from:
+                kept = tuple(e for e in disk.log if e.index < ready.truncate_from)
+                disk = replace(disk, log=kept)
+            if ready.hard:
+                disk = replace(disk, hard=ready.hard)
+            if ready.chunk:
+                assert len(disk.pieces) == ready.chunk.offset
+                disk = replace(disk, pieces=disk.pieces + ready.chunk.data)
+            disk = replace(disk, log=disk.log + ready.entries)
+            for entry in ready.committed:
+                assert entry.index == disk.applied + 1, "in order, each once"
+                more = ((entry.index, entry.data),) if entry.kind is EntryKind.COMMAND else ()
+                disk = replace(disk, machine=disk.machine + more, applied=entry.index)
+            server.disk = disk
+            self.post(server.name, ready.send_now)
+            server.reads += ready.reads
+            done = ready.chunk if ready.chunk and ready.chunk.is_done else None
+            server.waiting.append((ready.number, disk, ready.send_after_persist, done))
+            for peer, last_index, offset in ready.wanted:
+                self.give_piece(server, peer, last_index, offset)
+            if self.auto_sync:
+                self.sync(server)
+        if self.observe is not None:
+            self.observe({n: s.raft.state for n, s in self.servers.items() if s.is_up})
+
+    def sync(self, server, upto=None):
+        """The disk has everything that was written, or the batches up to this one."""
+        count = len(server.waiting) if upto is None else upto
+        batches, server.waiting = server.waiting[:count], server.waiting[count:]
+        for number, disk, held, done in batches:
+            server.synced = disk
+            server.raft.on_persisted(number)
+            self.post(server.name, held)
+            if done is not None:
+                self.install(server, done)
+
+    def install(self, server, chunk):
+        pieces = server.disk.pieces
+        lines = pieces.split(b"\n") if pieces else []
+        machine = tuple((int(line.partition(b":")[0]), line.partition(b":")[2]) for line in lines)
+        marker = Entry(chunk.last_index, chunk.last_term, EntryKind.NOOP, b"")
+        server.disk = server.synced = replace(
+            server.disk, machine=machine, applied=chunk.last_index, log=(marker,), pieces=b"",
+            hard=server.disk.hard.among(decode_members(chunk.members)),
+        )  # fmt: skip
+        server.raft.installed(chunk.last_index)
+
+    def give_piece(self, server, peer, last_index, offset):
+        index = last_index or server.disk.applied
+        state = tuple(item for item in server.disk.machine if item[0] <= index)
+        blob = b"\n".join(b"%d:%b" % item for item in state)
+        piece = blob[offset : offset + PIECE]
+        is_done = offset + len(piece) >= len(blob)
+        server.raft.send_snapshot(peer, index, offset, piece, is_done=is_done)
+
+    # the network
+
+    def post(self, sender, messages):
+        for to, message in messages:
+            assert message.sender == sender
+            if (sender, to) not in self.cut:
+                self.flying.append((to, decode_message(encode_message(message))))
+
+    def deliver(self, place=0, *, keep=False):
+        to, message = self.flying[place] if keep else self.flying.pop(place)
+        server = self.servers.get(to)
+        if server is not None and server.is_up and (message.sender, to) not in self.cut:
+            server.raft.step(message, self.now)
+            self.settle(server)
+
+    def run(self, most=10_000):
+        """Deliver everything in order, and what follows from it."""
+        for _ in range(most):
+            if not self.flying:
+                return
+            self.deliver()
+        raise AssertionError("the servers never come to rest")
+
+    def tick(self, ms=10):
+        """Let time pass, and the timers that are due."""
+        self.now += ms * MS
+        for server in self.servers.values():
+            if server.is_up:
+                server.raft.on_timer(self.now)
+                self.settle(server)
+
+    def pass_time(self, ms, step=10):
+        for _ in range(0, ms, step):
+            self.tick(step)
+            self.run()
+
+    # what tests ask for
+
+    def stand(self, name):
+        self[name].stand(self.now)
+        self.settle(self.servers[name])
+
+    def elect(self, name):
+        self.pass_by_leases()
+        self.stand(name)
+        self.run()
+        assert self[name].role is Role.LEADER, (name, self[name].role)
+
+    def pass_by_leases(self):
+        """Long enough that nobody feels bound to a leader; no timer goes off."""
+        self.now += 601 * MS
+
+    def propose(self, name, *data):
+        for item in data:
+            self[name].propose(item)
+        self.settle(self.servers[name])
+
+    def partition(self, *sides):
+        groups = [set(side) for side in sides]
+        self.cut = {
+            (x, y)
+            for x in self.names
+            for y in self.names
+            if not any({x, y} <= side for side in groups)
+        }
+        self.flying = [f for f in self.flying if (f[1].sender, f[0]) not in self.cut]
+
+    def heal(self):
+        self.cut = set()
+
+    def crash(self, name):
+        server = self.servers[name]
+        server.is_up = False
+        server.waiting = []
+        server.disk = server.synced
+
+    def restart(self, name):
+        server = self.servers[name]
+        disk = server.synced
+        if self.memory:
+            disk = Disk(hard=disk.hard)
+        server.disk = server.synced = disk
+        server.reads = []
+        state = recovered(name, disk.hard, disk.log, disk.applied, self.memory)
+        server.raft = self._raft(state)
+        server.is_up = True
+        self.settle(server)
+
+    def trim(self, name, keep=0):
+        server = self.servers[name]
+        server.raft.trim(server.disk.applied - keep)
+        first = server.raft.state.first
+        for disk in ("disk", "synced"):
+            kept = tuple(e for e in getattr(server, disk).log if e.index >= first)
+            setattr(server, disk, replace(getattr(server, disk), log=kept))
+
+    def leaders(self):
+        return [n for n, s in self.servers.items() if s.is_up and s.raft.role is Role.LEADER]
+
+    def terms(self, name):
+        return [entry.term for entry in self[name].state.log.entries]
+
+    def values(self, name):
+        return [data for _, data in self.servers[name].disk.machine]
