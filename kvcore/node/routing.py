@@ -155,16 +155,18 @@ class Router:
             if clients_only and isinstance(sub, InternalSubscription):
                 continue
             count += self._give(sub, to, message, source)
-        served = [
-            members[0].queue
-            for members in match.queues
-            if self._give_one(members, to, message, source, clients_only=clients_only)
-        ]
-        count += len(served)
+        served: list[str] | None = None
+        for members in match.queues:
+            if self._give_one(members, to, message, source, clients_only):
+                count += 1
+                served = served or []
+                served.append(members[0].queue)
         if self.elsewhere is None or not self.elsewhere.interest.match(to):
             return count
         routed = (to, message.subject, message.reply, message.header, message.payload)
-        return count + self.elsewhere.send(to, routed, served=served, clients_only=clients_only)
+        return count + self.elsewhere.send(
+            to, routed, served=served or (), clients_only=clients_only
+        )
 
     def receive(
         self,
@@ -183,7 +185,7 @@ class Router:
             self._give(sub, to, message, None)
         for members in match.queues if queues else ():
             if members[0].queue in queues:
-                self._give_one(members, to, message, None, clients_only=clients_only)
+                self._give_one(members, to, message, None, clients_only)
 
     def route_run(self, to: str, run: Sequence[Routed]) -> None:
         """Gives many messages, each a tuple that begins with `to`, to the clients that want it.
@@ -286,7 +288,6 @@ class Router:
         to: str,
         message: Message,
         source: Session | None,
-        *,
         clients_only: bool,
     ) -> bool:
         """Gives it to one member of a queue group: chance says who is asked first."""
