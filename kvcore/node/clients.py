@@ -8,7 +8,7 @@ Left out: addresses of other servers, and round-trip times.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -16,6 +16,7 @@ from kvcore import limits
 from kvcore.limits import Nanos
 from kvcore.nats.auth import Gate, Identity, Known
 from kvcore.nats.parser import Parser
+from kvcore.nats.permissions import Rights
 from kvcore.nats.session import Session, State
 from kvcore.node.config import NodeConfig
 
@@ -99,6 +100,13 @@ def gate_of(config: NodeConfig) -> Gate:
         config.check_signature,
         config.no_auth_user,
     )
+
+
+def rights_by_name(config: NodeConfig, clock: Callable[[], Nanos]) -> dict[str, Rights]:
+    """What the users may do for whom there is something that they may not."""
+    gate = gate_of(config)
+    identities = [known.identity for known in (*gate.users.values(), *gate.nkeys.values())]
+    return {each.name: Rights(each.permissions, clock) for each in identities if each.permissions}
 
 
 def new_nonce(config: NodeConfig, rng: Random) -> bytes:

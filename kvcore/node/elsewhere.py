@@ -56,10 +56,12 @@ class Elsewhere:
         *,
         served: Container[str] = (),
         clients_only: bool = False,
+        user: str = "",
     ) -> int:
         """Gives a message to each peer that wants subject `to`; how many took it.
 
-        `message` is as in `Routed`; `served` names the queue groups that had it already.
+        `message` is as in `Routed`; `served` names the queue groups that had it already, `user`
+        who published it, if he may not do everything.
         """
         match = self.interest.match(to)
         wanted: dict[Link, list[str]] = {}
@@ -78,7 +80,7 @@ class Elsewhere:
             if links:
                 at = self._rng.randrange(len(links)) if len(links) > 1 else 0
                 wanted.setdefault(links[at], []).append(members[0].queue)
-        return self._carry(message, plain, wanted, clients_only=clients_only)
+        return self._carry(message, plain, wanted, clients_only=clients_only, user=user)
 
     def _carry(
         self,
@@ -87,6 +89,7 @@ class Elsewhere:
         wanted: dict[Link, list[str]],
         *,
         clients_only: bool,
+        user: str,
     ) -> int:
         """One frame for each link; those who get the same share its bytes."""
         count, shared = 0, None
@@ -96,7 +99,7 @@ class Elsewhere:
             if link in wanted:
                 continue
             shared = shared or frames.carried(
-                to, subject, reply, header, payload, clients_only=clients_only
+                to, subject, reply, header, payload, clients_only=clients_only, user=user
             )
             if shared is None:
                 return 0
@@ -105,6 +108,7 @@ class Elsewhere:
             frame = frames.carried(
                 to, subject, reply, header, payload,
                 is_plain=link in plain, queues=tuple(queues), clients_only=clients_only,
+                user=user,
             )  # fmt: skip
             count += frame is not None and link.carry(frame, size)
         return count

@@ -7,13 +7,15 @@ as it says it is:
 
     HELLO     JSON: who I am, always first; said again when something of it has changed
     INTEREST  flags u8 | queue | subject        somebody here wants this, or nobody any more
-    MESSAGE   flags u8 | to | subject | reply | queues | header | payload
+    MESSAGE   flags u8 | to | subject | reply | queues | user | header | payload
     RAFT      group u64 | bytes                 consensus; `raft/codec.py` knows them
     NOTE      group u64 | JSON                  what servers tell each other besides
 
 `to` is the subject that leads to a message's takers, `subject` the one that they see, and
-`queues` names, separated by blanks, the groups of which one member is to be served. The
-lengths of parts stand before them; what comes last has what is left.
+`queues` names, separated by blanks, the groups of which one member is to be served. `user` is
+who published it, if there is anything that he may not do: what he may say was judged where he
+said it, but what he asks a server to say is judged there. The lengths of parts stand before
+them; what comes last has what is left.
 
 Whoever reads believes nothing. A length is judged before its bytes are waited for, a frame
 is whole and sound before anything is done about it, and the first that makes no sense raises
@@ -40,7 +42,7 @@ _KINDS = range(1, 6)
 _HEAD = Struct(">IB")
 _GID = Struct(">Q")
 _OF_INTEREST = Struct(">BI")  # flags, length of the queue's name
-_OF_MESSAGE = Struct(">B5I")  # flags, lengths of to, subject, reply, queues, header
+_OF_MESSAGE = Struct(">B6I")  # flags, lengths of to, subject, reply, queues, user, header
 _BLANK = re.compile(r"[ \t\r\n]")
 _BLANK_BYTES = re.compile(rb"[ \t\r\n]")
 
@@ -100,6 +102,7 @@ class Carried(NamedTuple):
     is_plain: bool
     queues: tuple[str, ...]
     clients_only: bool
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +150,13 @@ def carried(
     is_plain: bool = True,
     queues: tuple[str, ...] = (),
     clients_only: bool = False,
+    user: str = "",
 ) -> tuple[bytes, bytes] | None:
     """The frame of a message in two pieces, the payload apart; None if it can't travel: its
     subjects have blanks in them, or it is too large."""
     if not is_speakable(to, subject, reply):
         return None
-    parts = (_encoded(to), _encoded(subject), _encoded(reply), _encoded(" ".join(queues)))
+    parts = [_encoded(each) for each in (to, subject, reply, " ".join(queues), user)]
     flags = _CLIENTS_ONLY * clients_only | _PLAIN * is_plain
     if header is not None:
         flags |= _HEADER
@@ -259,7 +263,7 @@ def _read_want(body: bytes) -> Want:
 
 
 def _read_carried(body: bytes) -> Carried:
-    flags, to, subject, reply, queues, header = _unpacked(_OF_MESSAGE, body)
+    flags, to, subject, reply, queues, user, header = _unpacked(_OF_MESSAGE, body)
     if flags & ~(_CLIENTS_ONLY | _HEADER | _PLAIN) or (header and not flags & _HEADER):
         raise FrameError(f"flags {flags:#x} of a message")
     a = _OF_MESSAGE.size
@@ -267,8 +271,9 @@ def _read_carried(body: bytes) -> Carried:
     c = b + subject
     d = c + reply
     e = d + queues
-    f = e + header
-    if f > len(body):
+    f = e + user
+    g = f + header
+    if g > len(body):
         raise FrameError("a message is cut short")
     if _BLANK_BYTES.search(body, a, d) or (queues and not _are_names(body[d:e])):
         raise FrameError("a message with blanks in its subjects")
@@ -276,11 +281,12 @@ def _read_carried(body: bytes) -> Carried:
         _decoded(body[a:b]),
         _decoded(body[b:c]),
         _decoded(body[c:d]),
-        body[e:f] if flags & _HEADER else None,
-        body[f:],
+        body[f:g] if flags & _HEADER else None,
+        body[g:],
         bool(flags & _PLAIN),
         tuple(_decoded(body[d:e]).split(" ")) if queues else (),
         bool(flags & _CLIENTS_ONLY),
+        _decoded(body[e:f]),
     )
 
 

@@ -30,14 +30,16 @@ from typing import assert_never
 from kvcore import limits
 from kvcore.limits import Nanos
 from kvcore.nats.json_text import Json
+from kvcore.nats.permissions import Permissions, Rights, Rule
 from kvcore.node import frames
-from kvcore.node.broker import Broker, Message
+from kvcore.node.broker import Broker
+from kvcore.node.clients import rights_by_name
 from kvcore.node.config import NodeConfig
 from kvcore.node.elsewhere import Elsewhere, PeerSubscription
 from kvcore.node.frames import Carried, ForGroup, Frame, FrameError, Hello, Note, Want
 from kvcore.node.io import PeerClosed, PeerConnected, PeerData
 from kvcore.node.links import Key, Link
-from kvcore.node.routing import Taker
+from kvcore.node.routing import PeerMessage, Taker
 from kvcore.node.wakeups import Clock
 from kvcore.raft.entry import CodecError
 from kvcore.trace import Field, Sink, Trace
@@ -72,6 +74,8 @@ class Peers:
         self._wants: dict[Key, int] = {}  # what is wanted here, and by how many
         self._theirs: dict[Link, dict[Key, PeerSubscription]] = {}
         self._elsewhere = Elsewhere(rng)
+        self._rights = rights_by_name(config, lambda: clock.now)
+        self._nothing = Rights(Permissions(Rule(()), Rule(())), lambda: clock.now)
         self._dirty: list[Link] = []
         self._unlinks: dict[str, None] = {}
         if config.cluster is not None:
@@ -218,7 +222,8 @@ class Peers:
         self.on_hello(link.peer)
 
     def _deliver(self, link: Link, frame: Carried) -> None:
-        message = Message(frame.subject, frame.reply, frame.header, frame.payload)
+        rights = self._rights.get(frame.user, self._nothing) if frame.user else None
+        message = PeerMessage(frame.subject, frame.reply, frame.header, frame.payload, rights)
         link.in_msgs += 1
         link.in_bytes += message.size
         self._broker.router.receive(

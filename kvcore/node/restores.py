@@ -191,7 +191,7 @@ class Restores:
     def _next_chunk(self, restore: _Restore) -> None:
         chunk = restore.queue.popleft()
         restore.reply, payload = chunk.reply, chunk.payload
-        restore.rights = chunk.source.rights if chunk.source is not None else None
+        restore.rights = chunk.rights
         restore.queued_bytes -= len(payload)
         restore.received_bytes += len(payload)
         restore.reader.feed(payload)

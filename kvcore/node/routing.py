@@ -27,6 +27,7 @@ from typing import Protocol, TypeAlias
 from kvcore import limits
 from kvcore.nats import replies
 from kvcore.nats.interest import Interest
+from kvcore.nats.permissions import Rights
 from kvcore.nats.replies import Routed
 from kvcore.nats.session import Session, State, Subscription
 from kvcore.node.elsewhere import Elsewhere, PeerSubscription
@@ -60,6 +61,11 @@ class Message:
         return f"Message({self.subject!r}, {self.reply!r}, {self.header!r}, {self.payload!r})"
 
     @property
+    def rights(self) -> Rights | None:
+        """What its publisher may have the server say; None is everything."""
+        return self.source.rights if self.source is not None else None
+
+    @property
     def size(self) -> int:
         """Bytes of header and payload."""
         return len(self.payload) + (len(self.header) if self.header is not None else 0)
@@ -73,6 +79,23 @@ class Message:
         if self._bare is None:
             self._bare = replies.delivery(self.subject, self.reply, None, self.payload)
         return self._bare
+
+
+class PeerMessage(Message):
+    """One that a peer sent: its publisher is no client of ours, but known by name."""
+
+    __slots__ = ("_rights",)
+
+    def __init__(
+        self, subject: str, reply: str, header: bytes | None, payload: bytes, rights: Rights | None
+    ) -> None:
+        super().__init__(subject, reply, header, payload)
+        self._rights = rights
+
+    @property
+    def rights(self) -> Rights | None:
+        """What its publisher may have the server say; None is everything."""
+        return self._rights
 
 
 Handler: TypeAlias = Callable[[Message], None]
@@ -164,8 +187,9 @@ class Router:
         if self.elsewhere is None or not self.elsewhere.interest.match(to):
             return count
         routed = (to, message.subject, message.reply, message.header, message.payload)
+        user = source.user if source is not None and source.rights is not None else ""
         return count + self.elsewhere.send(
-            to, routed, served=served or (), clients_only=clients_only
+            to, routed, served=served or (), clients_only=clients_only, user=user
         )
 
     def receive(

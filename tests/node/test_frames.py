@@ -24,10 +24,10 @@ def written(frame: frames.Frame) -> bytes:
             return frames.hello(frame)
         case Want(is_added, is_server, queue, subject):
             return frames.want(is_added=is_added, is_server=is_server, queue=queue, subject=subject)
-        case Carried(to, subject, reply, header, payload, is_plain, queues, clients_only):
+        case Carried(to, subject, reply, header, payload, is_plain, queues, clients_only, user):
             pieces = frames.carried(
                 to, subject, reply, header, payload,
-                is_plain=is_plain, queues=queues, clients_only=clients_only,
+                is_plain=is_plain, queues=queues, clients_only=clients_only, user=user,
             )  # fmt: skip
             assert pieces is not None
             return b"".join(pieces)
@@ -51,6 +51,7 @@ EXAMPLES: list[frames.Frame] = [
         is_plain=True,
         queues=("q", "r"),
         clients_only=True,
+        user="u v",
     ),
     Carried("a.b", "a.b", "", None, b"", is_plain=True, queues=(), clients_only=False),
     Carried(

@@ -11,7 +11,9 @@ from random import Random
 import pytest
 
 from kvcore import limits
+from kvcore.nats.permissions import Permissions, Rule
 from kvcore.nats.subject import matches
+from kvcore.node.config import User
 from tests.support.mesh import HELLO, Mesh
 
 SEEDS = pytest.mark.parametrize("seed", range(4))
@@ -20,7 +22,8 @@ BLOCK = b"NATS/1.0\r\nA: 1\r\n\r\n"
 
 def payloads(heard: bytes) -> list[bytes]:
     """The payloads, which are single words, of what a client was sent."""
-    return re.findall(rb"(?:^|\r\n)H?MSG [^\r]*\r\n([^\r]*)(?=\r\n)", heard)
+    bare = heard.replace(BLOCK, b"")
+    return re.findall(rb"(?:^|\r\n)H?MSG [^\r]*\r\n([^\r]*)(?=\r\n)", bare)
 
 
 def frames_out(mesh: Mesh) -> dict[tuple[str, str], int]:
@@ -338,3 +341,135 @@ def test_messages_of_the_largest_payload_travel_and_are_never_cut():
     payload = bytes(limits.PAYLOAD_BYTES)
     mesh.publish(publisher, "x", payload)
     assert mesh.heard(taker) == b"MSG x 1 %d\r\n%b\r\n" % (len(payload), payload)
+
+
+WEAK = Permissions(Rule(("ask.>", "x")), Rule(deny=("no.>",)))
+USERS = (User("root", "r"), User("weak", "r", WEAK))
+
+
+def as_user(name: str) -> bytes:
+    return HELLO.replace(b"{", b'{"user":"%b","pass":"r",' % name.encode(), 1)
+
+
+def test_permissions_are_judged_where_a_client_is_and_the_server_that_acts_knows_them():
+    mesh = Mesh("a", "b", users=USERS)
+    weak, root, taker = (
+        mesh.client(n, as_user(u)) for n, u in [("a", "weak"), ("a", "root"), ("b", "weak")]
+    )
+    heard = []
+    mesh.nodes["b"]._broker.subscribe("ask.>", heard.append)
+    mesh.say(taker, b"SUB > 1\r\nSUB no.x 2\r\n")
+    assert b"Permissions Violation" in mesh.heard(taker)
+    for conn in (weak, root):
+        for subject in ("x", "y", "no.x", "ask.it"):
+            mesh.publish(conn, subject, subject.encode())
+    assert payloads(mesh.heard(taker)) == [b"x", b"ask.it", b"x", b"y", b"ask.it"]
+    by_weak, by_root = (message.rights for message in heard)
+    assert by_root is None
+    assert by_weak.may_say_all("ask.me")
+    assert not by_weak.may_say_all("y")
+
+
+def test_a_user_whom_only_the_other_server_knows_may_have_this_one_say_nothing():
+    mesh = Mesh("a", users=USERS)
+    mesh.start("b", users=(User("root", "r"),))
+    heard = []
+    mesh.nodes["b"]._broker.subscribe("ask.>", heard.append)
+    mesh.link("a", "b")
+    mesh.settle()
+    mesh.publish(mesh.client("a", as_user("weak")), "ask.it")
+    (message,) = heard
+    assert not message.rights.may_say_all("ask.it")
+
+
+# What the server itself says and hears.
+
+
+def delivered(mesh: Mesh, name: str, to: str, count: int) -> None:
+    """A consumer's deliveries, as a stream's server makes them."""
+    run = [(to, f"s.{number}", "$JS.ACK.r", BLOCK, b"%d" % number) for number in range(count)]
+    mesh.nodes[name]._broker.deliver(run)
+    mesh.turn(name)
+    mesh.settle()
+
+
+def test_what_a_consumer_delivers_reaches_its_client_on_another_server():
+    mesh = Mesh("a", "b", "c")
+    broker, watcher = mesh.nodes["a"]._broker, mesh.client("c")
+    told = []
+    broker.on_interest = told.append
+    assert not broker.has_client("_I.w")
+    mesh.say(watcher, b"SUB _I.w 5\r\n")
+    assert told == ["_I.w"]
+    assert broker.has_client("_I.w")
+    delivered(mesh, "a", "_I.w", 3)
+    line = b"HMSG s.%d 5 $JS.ACK.r 18 19\r\n%b%d\r\n"
+    assert mesh.heard(watcher) == b"".join(line % (n, BLOCK, n) for n in range(3))
+    assert frames_out(mesh)["a", "c"] == 3
+    mesh.say(watcher, b"UNSUB 5\r\n")
+    assert told == ["_I.w"] * 2
+    assert not broker.has_client("_I.w")
+
+
+@pytest.mark.parametrize("near", ["", "SUB d 1", "SUB d q 1", "SUB d 1\r\nSUB * 2"])
+@pytest.mark.parametrize("far", ["SUB d 1", "SUB d q 1", "SUB d 1\r\nSUB d r 2\r\nSUB > 3"])
+def test_deliveries_reach_the_same_clients_wherever_they_are(near, far):
+    mesh = Mesh("a", "b", "c")
+    ones = {"a": near, "b": far, "c": far}
+    conns = {name: mesh.client(name) for name in ones}
+    for name, lines in ones.items():
+        mesh.say(conns[name], lines.encode() + b"\r\n")
+    delivered(mesh, "a", "d", 4)
+    got = {name: Counter(payloads(mesh.heard(conn))) for name, conn in conns.items()}
+    plain = {
+        name: ones[name].count("SUB") - len(re.findall(r" [qr] ", ones[name])) for name in ones
+    }
+    groups = {group for lines in ones.values() for group in re.findall(r" ([qr]) ", lines)}
+    for number in range(4):
+        word = b"%d" % number
+        assert all(got[name][word] >= plain[name] for name in ones)
+        assert sum(each[word] for each in got.values()) == sum(plain.values()) + len(groups)
+
+
+def test_the_servers_own_hear_no_deliveries_wherever_they_are():
+    mesh = Mesh("a", "b")
+    heard = []
+    for name in "ab":
+        mesh.nodes[name]._broker.subscribe("d", heard.append)
+        mesh.nodes[name]._broker.subscribe("d", heard.append, "q")
+        mesh.turn(name)
+    mesh.settle()
+    assert not mesh.nodes["a"]._broker.has_client("d")
+    delivered(mesh, "a", "d", 3)
+    assert heard == []
+    mesh.nodes["a"]._broker.publish("d", "", None, b"")
+    mesh.turn("a")
+    mesh.settle()
+    assert len(heard) == 3  # two plain ones, and one of the group
+
+
+def test_a_listener_for_ones_own_clients_is_told_to_nobody_and_does_not_serve():
+    mesh = Mesh("a", "b")
+    heard = []
+    for name in "ab":
+        mesh.nodes[name]._broker.subscribe("g.>", lambda m, n=name: heard.append(n), is_local=True)
+        mesh.turn(name)
+    mesh.settle()
+    assert not mesh.nodes["a"]._broker.is_served("g.x")
+    mesh.publish(mesh.client("b"), "g.x")
+    assert heard == ["b"]
+
+
+def test_a_servers_own_listener_elsewhere_serves_and_is_no_client():
+    mesh = Mesh("a", "b")
+    sub = mesh.nodes["b"]._broker.subscribe("s.>", lambda _message: None)
+    mesh.turn("b")
+    mesh.settle()
+    broker = mesh.nodes["a"]._broker
+    assert broker.is_served("s.x")
+    assert broker.has_interest("s.x")
+    assert not broker.has_client("s.x")
+    mesh.nodes["b"]._broker.unsubscribe(sub)
+    mesh.turn("b")
+    mesh.settle()
+    assert not broker.is_served("s.x")
