@@ -116,6 +116,8 @@ APPEND_BYTES = 1 * MIB  # entries in one AppendEntries, a single larger one asid
 APPENDS_IN_FLIGHT_COUNT = 64  # AppendEntries to one follower that wait for their answer
 INSTALL_CHUNK_BYTES = 256 * KIB  # of a snapshot on its way to a follower
 LOG_KEPT_COUNT = 4096  # applied entries that a leader keeps for followers who lag
+LOG_KEPT_BYTES = 64 * MIB  # of their commands
+INSTALL_STALL_NS: Nanos = 10 * SECOND_NS  # how long a snapshot waits for its follower
 
 # Lame duck mode.
 LAME_DUCK_GRACE_NS: Nanos = 10 * SECOND_NS

@@ -1,63 +1,61 @@
 """A replicated log and the state machine that it feeds, on one server.
 
+Raft (`kvcore/raft`) says what to write, what to send and what is committed; a group does it.
 A command becomes an outcome in three steps, each in a turn of its own. `propose` appends it
 to the log in memory; at the end of the turn `flush` puts the turn's entries into the batch
-that goes to the disk; when the driver reports that batch durable, `persisted` applies them.
-`take` hands the outcomes over, which alone may be told to anyone.
+that goes to the disk, and sends them to the others; when a majority has them on disk, they
+are applied. `take` hands the outcomes over.
+
+**Promises wait for the disk.** What a message promises (a vote, an entry that is kept) is in
+this turn's batch or in one before it; the message leaves when `persisted` has been called for
+that batch. A leader's own entries may leave at once: they promise nothing (thesis 10.2.1).
 
 What applying changes goes into the *next* batch, beside the new entries, and nobody waits
 for it: the log is what promises. So after a crash the machine's records may be behind the
 log, never ahead; its record names the index that it has reached (`storage/keys.py`), and
-the log's tail beyond it is applied again, outcomes thrown away.
+the log's tail beyond it is applied again. Nobody awaits an answer to what stood in the log
+when the process began, so these outcomes are kept apart (`take_old`).
 
-The log can be trimmed once the effects are durable. `flush` notes how far the machine had
-come when a batch was made; when that batch is durable, so are these effects, and the
-entries before go, in the batch after. An idle group keeps its last few entries, which is
-harmless. The last applied entry always stays: it says the term before the next one.
+The log can be trimmed once the effects are durable. A batch notes how far the machine had
+come when it was made; when it is durable, so are these effects.
 
 A group on the `memory` engine keeps its log and its data in memory, but its term on disk: a
-restarted server must not lead twice in one term. It begins again empty, in a higher term.
-Its entries wait for no disk: `flush` applies them at once, unless the term itself is not
-durable yet.
+restarted server must not vote or lead twice in one term. Its entries wait for no disk: they
+count as kept at once, unless the term itself is not durable yet.
 
-Left out: other servers. Peers' messages will enter here, and `persisted` will then return
-what a majority holds.
+Left out: how the log is kept (`stored_log.py`) and found again (`group_records.py`); what is in
+a snapshot
+(`snapshots.py`); what the trace is told (`group_trace.py`).
 """
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from random import Random
 from typing import Generic, Protocol, TypeVar
 
+from kvcore.limits import Nanos
+from kvcore.node.config import Timers
+from kvcore.node.group_trace import GroupTrace, Tell, untold
+from kvcore.node.snapshots import Snapshots
+from kvcore.node.stored_log import FILE, MEMORY, StoredLog
+from kvcore.node.wakeups import Clock
+from kvcore.raft.codec import decode_message, encode_message
 from kvcore.raft.core import Raft
 from kvcore.raft.entry import (
     CodecError,
     Entry,
     EntryKind,
-    HardState,
-    decode_entry,
-    decode_hard_state,
-    encode_entry,
-    encode_hard_state,
+    Members,
 )
-from kvcore.raft.state import NotLeader, Role, recovered
+from kvcore.raft.messages import InstallSnapshot, Message
+from kvcore.raft.rules import PAPER
+from kvcore.raft.state import NotLeader, Ready, Role, State
 from kvcore.storage import keys
-from kvcore.storage.base import StorageError
 from kvcore.storage.overlay import Overlay
 
-__all__ = [
-    "FILE",
-    "MEMORY",
-    "Group",
-    "Machine",
-    "NotLeader",
-    "Role",
-    "destroy",
-    "destroy_all_but",
-    "install",
-]
+__all__ = ["FILE", "MEMORY", "Group", "Machine", "NotLeader", "Role", "Wiring"]
 
-FILE = "file"
-MEMORY = "memory"
 
 C = TypeVar("C")
 O = TypeVar("O")  # noqa: E741 - C for command, O for outcome
@@ -75,46 +73,100 @@ class Machine(Protocol[C_contra, O_co]):
         """Carry out one command; `index` is its place in the log."""
 
 
+def _nothing() -> None:
+    """Nobody needs to know."""
+
+
+def _nowhere(_peer: str, _gid: int, _data: bytes) -> None:
+    """A group of one has nobody to send to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What a group uses of its server. `records` is the overlay of the group's engine, `hard`
+    that of the durable one (the same one for a group on files). `send` takes a message to a
+    peer, `tell` is for the trace."""
+
+    records: Overlay
+    hard: Overlay
+    clock: Clock = field(default_factory=lambda: Clock(0))
+    timers: Timers = field(default_factory=Timers)
+    rng: Random = field(default_factory=lambda: Random(0))
+    send: Callable[[str, int, bytes], None] = _nowhere
+    tell: Tell = untold
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What waits for the sync of one batch: a `Ready` of this number and those after it that
+    wrote nothing, the machine's progress in it, and the messages that promise it."""
+
+    number: int
+    upto: int
+    applied: int
+    messages: list[tuple[str, Message]]
+
+
 class Group(Generic[C, O]):
     """One server's part in one group; see the module's text.
 
-    `records` is the overlay of the group's engine, `hard` that of its hard state (the same
-    one for a durable group). The machine must have been made from `records` before.
+    `state` is where it stands (`group_records.found`); `machine` must have been made from the
+    records after that.
     """
 
     def __init__(  # noqa: PLR0917 - one call, in the host
         self,
         gid: int,
         engine: str,
-        records: Overlay,
-        hard: Overlay,
         machine: Machine[C, O],
         encode: Callable[[C], bytes],
         decode: Callable[[bytes], C],
-        server_name: str,
+        state: State,
+        wiring: Wiring,
     ) -> None:
-        assert engine == MEMORY or records is hard, "a durable group has one store"
+        assert engine == MEMORY or wiring.records is wiring.hard, "a durable group has one store"
         self.gid = gid
         self.engine = engine
         self.machine = machine
-        self._records = records
-        self._hard = hard
+        self.applied = state.delivered
+        self._myself = (state.server,)
         self._encode = encode
         self._decode = decode
-        self._commands: deque[C] = deque()  # of the entries not yet applied, in order
-        self._unsynced: deque[tuple[int, int, int]] = deque()  # last index, applied, number
-        self._number = 0  # of the newest Ready
-        self._awaiting = False  # something was put into this turn's batch
-        self._outcomes: list[O] = []  # that nobody has taken
-        self.applied = keys.applied_index(records.get(keys.state(gid)))
-        self._kept = 1  # the first entry that is in the store
-        self._raft = self._recover(server_name)
-        self._apply(self._drain())
-        self._outcomes.clear()  # whoever awaited them is gone
+        self._wiring = wiring
+        self._records = wiring.records
+        self._commands: dict[int, C] = {}  # proposed here, not yet applied
+        self._unsynced: deque[_Batch] = deque()
+        self._mark = 0  # the last `Ready` of this turn that must be synced
+        self._old_upto = state.last_index  # found when the process began
+        self._old: list[O] = []
+        self._outcomes: list[O] = []
+        self._asked: list[Callable[[], None]] = []  # reads of this turn
+        self._reading: dict[int, list[Callable[[], None]]] = {}  # those under way, by context
+        self._contexts = 0
+        self._log = StoredLog(gid, wiring.records, wiring.hard, engine, state.first)
+        self._installing: tuple[int, int] | None = None  # a whole snapshot: batch and index
+        self.on_wiped: Callable[[], None] = _nothing
+        self.on_installed: Callable[[], None] = _nothing
+        timers = wiring.timers
+        self._raft = Raft(
+            state, PAPER, (timers.heartbeat, timers.election_min, timers.election_max),
+            wiring.rng, wiring.clock.now,
+        )  # fmt: skip
+        self._snapshots = Snapshots(gid, wiring.records, wiring.clock)
+        self._trace = GroupTrace(wiring.tell)
+        self._obey_all()
+        self._old.clear()
+
+    # -- what it is ------------------------------------------------------------------------
+
+    @property
+    def raft(self) -> Raft:
+        """Consensus; look, don't touch. Its `rules` may be replaced."""
+        return self._raft
 
     @property
     def role(self) -> Role:
-        """Leader once the first `persisted` has been called."""
+        """What this server is to the group."""
         return self._raft.role
 
     @property
@@ -124,12 +176,30 @@ class Group(Generic[C, O]):
 
     @property
     def is_serving(self) -> bool:
-        """Whether it leads and has applied all that its predecessors committed."""
-        return self._raft.role is Role.LEADER
+        """Whether it leads, has applied all that its predecessors committed, and isn't about
+        to hand its leadership on."""
+        raft = self._raft
+        is_leading = raft.role is Role.LEADER and self.applied >= raft.term_start
+        return is_leading and not raft.is_transferring
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this server is the whole group."""
+        return self._raft.members.voters == self._myself
+
+    @property
+    def leader(self) -> str:
+        """Who leads, "" if that isn't known."""
+        return self._raft.leader
+
+    @property
+    def members(self) -> Members:
+        """Who is in the group, as far as this server knows."""
+        return self._raft.members
 
     @property
     def term(self) -> int:
-        """The current term; it rises with each start."""
+        """The current term; it rises with each election."""
         return self._raft.term
 
     @property
@@ -137,135 +207,172 @@ class Group(Generic[C, O]):
         """The last entry's index, this turn's included."""
         return self._raft.last_index
 
+    # -- what happens to it ----------------------------------------------------------------
+
     def propose(self, command: C) -> int:
         """Append a command and return its index; raises `NotLeader`. Promises nothing yet."""
         index = self._raft.propose(self._encode(command))
-        self._commands.append(command)
+        self._commands[index] = command
         return index
 
-    def flush(self) -> bool:
-        """Put this turn's entries into the batch; True if a sync must come before they count.
+    def read(self, then: Callable[[], None]) -> None:
+        """Call `then` when what is applied here is all that anyone may have seen before now.
+        A leader that loses its office meanwhile forgets it."""
+        if self.is_alone and self.is_serving:
+            then()
+        else:
+            self._asked.append(then)
 
-        Then the host calls `persisted(last_index)` with the index of now, when the sync
-        that covers this batch has been reported.
-        """
-        committed = self._drain()
-        assert not committed, "committed entries are given out by persisted"
-        awaiting, self._awaiting = self._awaiting, False
-        if awaiting:
-            self._unsynced.append((self.last_index, self.applied, self._number))
-        elif self.engine == MEMORY and self.last_index > self.applied:
-            self.persisted(self.last_index)
-        return awaiting
+    def receive(self, peer: str, data: bytes) -> None:
+        """A message of consensus came from a peer; raises `CodecError` if it makes no sense."""
+        message = decode_message(data)
+        if message.sender != peer:
+            raise CodecError(f"{peer} speaks for {message.sender}")
+        self._raft.step(message, self._wiring.clock.now)
 
-    def persisted(self, index: int) -> None:
-        """Commit and apply up to `index`."""
-        durable = number = 0
-        while self._unsynced and self._unsynced[0][0] <= index:
-            _, applied, number = self._unsynced.popleft()
-            durable = max(durable, applied)
-        if self.engine == MEMORY and not self._unsynced:
-            number = self._number
-        self._raft.on_persisted(number)
-        self._apply(self._drain())
-        self._trim(durable if self.engine == FILE else self.applied)
+    def peer_closed(self, peer: str) -> None:
+        """The link to a peer broke."""
+        self._raft.peer_closed(peer, self._wiring.clock.now)
+
+    def on_timer(self) -> None:
+        """Time has passed."""
+        self._raft.on_timer(self._wiring.clock.now)
+        self._snapshots.forget_idle()
+
+    def deadline(self) -> Nanos | None:
+        """When `on_timer` wants to be called."""
+        return self._raft.deadline()
+
+    def transfer(self, to: str) -> None:
+        """Hand the leadership to another member; raises `NotLeader`."""
+        self._raft.transfer(to, self._wiring.clock.now)
+
+    def flush(self) -> int:
+        """Put this turn's entries into the batch, send, apply. If a sync must come before they
+        count the number to call `persisted` with when it has come, else 0."""
+        if self._asked:
+            self._ask()
+        self._obey_all()
+        mark, self._mark = self._mark, 0
+        return mark
+
+    def persisted(self, mark: int) -> None:
+        """The batch that this number was given for is durable, and so are those before."""
+        upto, durable = 0, self.applied if self.engine == MEMORY else 0
+        while self._unsynced and self._unsynced[0].number <= mark:
+            batch = self._unsynced.popleft()
+            upto, durable = batch.upto, max(durable, batch.applied)
+            self._send(batch.messages)
+        if upto:
+            self._raft.on_persisted(upto)
+        self._obey_all()
+        self._log.trim(self._raft, durable)
 
     def take(self) -> list[O]:
         """The outcomes of what was applied since the last time, in the log's order."""
         outcomes, self._outcomes = self._outcomes, []
         return outcomes
 
-    def destroy(self) -> None:
-        """Remove every trace of the group, the machine's records included."""
-        destroy(self.gid, self._records, self._hard)
+    def take_old(self) -> list[O]:
+        """Those that come before: of entries that were found when the process began."""
+        outcomes, self._old = self._old, []
+        return outcomes
 
-    def _drain(self) -> tuple[Entry, ...]:
-        """Put what consensus wants durable into the batch; return what it has committed."""
-        ready = self._raft.ready()
-        if ready is None:
-            return ()
-        self._number = ready.number
-        if ready.hard is not None:
-            self._hard.put(keys.hard_state(self.gid), encode_hard_state(ready.hard))
-            self._awaiting = True
-        if ready.entries and self.engine != MEMORY:
-            self._awaiting = True
-            put, gid = self._records.put, self.gid
-            for entry in ready.entries:
-                put(keys.entry(gid, entry.index), encode_entry(entry))
-        return ready.committed
+    # -- obeying consensus -----------------------------------------------------------------
+
+    def _obey_all(self) -> None:
+        raft = self._raft
+        while (ready := raft.ready()) is not None:
+            self._obey(ready)
+            if self._installing is not None:
+                self._finish_install()
+        if self._reading and raft.role is not Role.LEADER:
+            self._reading.clear()
+
+    def _obey(self, ready: Ready) -> None:
+        """Carry out one `Ready`, in the order that its law demands."""
+        self._trace.follow(ready, self._raft)
+        if self._write(ready):
+            self._mark = ready.number
+            self._unsynced.append(_Batch(ready.number, ready.number, self.applied, []))
+        elif self._unsynced:
+            self._unsynced[-1].upto = ready.number
+        elif self.engine == MEMORY:
+            self._raft.on_persisted(ready.number)
+        self._send(ready.send_now)
+        if ready.send_after_persist:
+            if self._unsynced:
+                self._unsynced[-1].messages += ready.send_after_persist
+            else:
+                self._send(ready.send_after_persist)
+        if ready.role is not Role.LEADER and self._commands:
+            self._commands.clear()  # others may have taken their places
+        if ready.committed:
+            self._apply(ready.committed)
+        for context, index in ready.reads:
+            assert index <= self.applied, "what is committed is applied"
+            for then in self._reading.pop(context, ()):
+                then()
+        for peer, index, offset in ready.wanted:
+            self._snapshots.send(self._raft, self.applied, peer, index, offset)
+
+    def _write(self, ready: Ready) -> bool:
+        """Put what has to be kept into the batch; whether a sync must come before it counts."""
+        if ready.wipe:
+            self._log.wipe()
+            self.applied = 0
+            self.on_wiped()
+        if ready.chunk is not None:
+            self._take_in(ready.chunk, ready.number)
+        return self._log.write(ready)
 
     def _apply(self, committed: tuple[Entry, ...]) -> None:
         """Feed committed entries to the machine: live ones have their command at hand."""
         for entry in committed:
-            assert entry.index == self.applied + 1, "entries are applied in order, each once"
-            self.applied = entry.index
+            index = entry.index
+            assert index == self.applied + 1, "entries are applied in order, each once"
+            self.applied = index
             if entry.kind is EntryKind.COMMAND:
-                commands = self._commands
-                command = commands.popleft() if commands else self._decode(entry.data)
-                self._outcomes.append(self.machine.apply(command, entry.index))
+                command = self._commands.pop(index, None) or self._decode(entry.data)
+                outcome = self.machine.apply(command, index)
+                (self._outcomes if index > self._old_upto else self._old).append(outcome)
+            else:
+                self._note_applied()
 
-    def _trim(self, durable: int) -> None:
-        """Let the log go up to `durable`, an index whose effects no crash can take back."""
-        self._raft.trim(durable - 1)
-        first = self._raft.state.first
-        if first > self._kept and self.engine != MEMORY:
-            start, end = keys.entry(self.gid, self._kept), keys.entry(self.gid, first)
-            self._records.delete_range(start, end)
-        self._kept = first
+    def _note_applied(self) -> None:
+        """An entry that is consensus's own was applied: the machine's record names its index."""
+        key = keys.state(self.gid)
+        record = self._records.get(key) or b""
+        self._records.put(key, keys.encode_index(self.applied) + record[8:])
 
-    def _recover(self, server_name: str) -> Raft:
-        stored = self._hard.get(keys.hard_state(self.gid))
-        try:
-            hard = HardState() if stored is None else decode_hard_state(stored)
-            pairs = self._records.scan(*keys.entries(self.gid))
-            log = tuple(decode_entry(value) for _, value in pairs)
-        except CodecError as error:
-            raise StorageError(f"group {self.gid}: {error}") from error
-        self._check(log, hard)
-        if log:
-            self._kept = log[0].index
-        return Raft(recovered(server_name, hard, log, self.applied))
+    def _send(self, messages: Iterable[tuple[str, Message]]) -> None:
+        for peer, message in messages:
+            self._wiring.send(peer, self.gid, encode_message(message))
 
-    def _check(self, log: tuple[Entry, ...], hard: HardState) -> None:
-        """Refuse a log that contradicts itself: no crash can have made it so."""
-        first = log[0].index if log else 1
-        last = first + len(log) - 1
-        sound = all(entry.index == first + place for place, entry in enumerate(log))
-        sound = sound and all(entry.term <= hard.term for entry in log)
-        if not sound or not first - 1 <= self.applied <= last:
-            raise StorageError(
-                f"group {self.gid}: the log from {first} to {last}, of term {hard.term}, does "
-                f"not continue what was applied up to {self.applied}; restore the store"
-            )
+    def _ask(self) -> None:
+        """Let the reads of this turn share one round."""
+        asked, self._asked = self._asked, []
+        if self._raft.role is Role.LEADER:
+            self._contexts += 1
+            self._reading[self._contexts] = asked
+            self._raft.read(self._contexts)
 
+    # -- a snapshot that comes in ----------------------------------------------------------
 
-def destroy_all_but(live: Collection[int], durable: Overlay) -> None:
-    """Remove what other groups have left in the durable store.
+    def _take_in(self, chunk: InstallSnapshot, number: int) -> None:
+        """A piece of a snapshot: the last one brings the log's new beginning with it."""
+        for key, value in self._snapshots.received(chunk):
+            self._records.put(key, value)
+        if chunk.is_done:
+            self._log.begin_after(chunk.last_index, chunk.last_term)
+            self._installing = number, chunk.last_index
 
-    A server may stop after the meta group's log says that a stream is deleted, and before
-    its group is destroyed. At the start the log says so again, but by then outcomes are
-    thrown away, so whoever starts the groups sweeps up.
-    """
-    for key, _ in list(durable.scan(*keys.hard_states())):
-        gid = keys.group(key)
-        if gid not in live:
-            destroy(gid, durable, durable)
-
-
-def install(gid: int, records: Overlay, hard: Overlay) -> None:
-    """Begin a group whose records come from elsewhere, like a snapshot of its leader.
-
-    Its log looks as if it had been trimmed: it has the last applied entry alone. So nobody
-    can take the group's beginning from the log, and a follower has to be sent the records.
-    """
-    last = Entry(keys.RESTORED_INDEX, 1, EntryKind.NOOP, b"")
-    hard.put(keys.hard_state(gid), encode_hard_state(HardState(1)))
-    records.put(keys.entry(gid, last.index), encode_entry(last))
-
-
-def destroy(gid: int, records: Overlay, hard: Overlay) -> None:
-    """Remove every trace of a group."""
-    for start, end in keys.data_spans(gid):
-        records.delete_range(start, end)
-    hard.delete(keys.hard_state(gid))
+    def _finish_install(self) -> None:
+        """The snapshot is whole; once it is durable the machine is made from it."""
+        assert self._installing is not None
+        number, index = self._installing
+        if not self._unsynced or self._unsynced[0].number > number:
+            self._installing = None
+            self.applied = index
+            self.on_installed()
+            self._raft.installed(index)

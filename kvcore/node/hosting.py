@@ -62,7 +62,8 @@ StreamGroup: TypeAlias = Group[StreamCommand, Outcome]
 class Surroundings:
     """What a host uses of its server: `on_request` gets what the API is asked, `touch` is
     told whenever there is something to do for a group, `on_lead` that it leads, `on_settled`
-    that its stream serves, and `on_moved` that it changed; `trace` takes a record."""
+    that its stream serves, `on_moved` that it changed; `trace` takes a record, and
+    `make_stream` makes a host's stream anew from its records."""
 
     broker: Broker
     clock: Clock
@@ -74,6 +75,7 @@ class Surroundings:
     on_settled: Callable[["Host"], None]
     on_moved: Callable[["Host"], None]
     trace: Callable[[str, Mapping[str, Field]], None]
+    make_stream: Callable[["Host"], Stream]
 
     def tell(self, kind: str, **fields: Field) -> None:
         """Put a record into the server's trace."""
@@ -95,6 +97,7 @@ class Host:
         self.is_settled = False  # whether the configuration that was decided on is in force
         self.is_restored = False  # from a backup, whose limits nobody has enforced yet
         self._held_back: list[tuple[str, Outcome]] = []  # who waits for a consumer, by its name
+        self._inherited: list[Outcome] = []  # of a predecessor's term, not answered yet
         self.unanswered: list[MetaOutcome] = []  # who asked for the stream before it led
         self._around = around
         self._broker = around.broker
@@ -103,6 +106,13 @@ class Host:
         self._subscriptions: list[InternalSubscription] = []
         self._of_consumers: dict[str, list[InternalSubscription]] = {}
         self._expiry_proposed = False
+        group.on_wiped = group.on_installed = self._remake
+
+    def _remake(self) -> None:
+        """A snapshot has begun, and everything is gone; or it has come, and all is new."""
+        self.stream.release()
+        self.stream = self.group.machine = self._around.make_stream(self)
+        self.consumers = Consumers(self.stream)
 
     @property
     def name(self) -> str:
@@ -128,6 +138,10 @@ class Host:
             self._around.on_settled(self)
         else:
             self.propose(UpdateConfig(decided.encode(), "", self._clock.now))
+        inherited, self._inherited = self._inherited, []
+        for outcome in inherited:
+            if outcome.reply:
+                self._answer(outcome)
 
     def step_down(self) -> None:
         """Give everything up; those who wait for an answer get none from here."""
@@ -234,12 +248,19 @@ class Host:
 
     def follow(self) -> None:
         """Answer what was applied, and let the consumers see what it did."""
+        self.group.take_old()
         outcomes = self.group.take()
         if self.is_leading:
             for outcome in outcomes:
                 self._follow(outcome)
                 if not self._holds_back(outcome):
                     self._respond(outcome)
+        elif self.group.is_leader:
+            self._inherited += outcomes
+        else:
+            self._inherited.clear()
+            if self.group.leader:
+                self.unanswered.clear()
         if outcomes:
             self._around.on_moved(self)
 
@@ -269,10 +290,12 @@ class Host:
             self.is_settled = True
             self._around.on_settled(self)
         if outcome.reply:
-            answer = outcome.payload or self._around.api.respond_stream(
-                self.name, outcome, self._clock.now
-            )
-            self._around.advisor.answer(outcome.reply, answer)
+            self._answer(outcome)
+
+    def _answer(self, outcome: Outcome) -> None:
+        around = self._around
+        answer = outcome.payload or around.api.respond_stream(self.name, outcome, self._clock.now)
+        around.advisor.answer(outcome.reply, answer)
 
     def _holds_back(self, outcome: Outcome) -> bool:
         """Whether its answer must wait for a consumer that is not ready."""

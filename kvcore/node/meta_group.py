@@ -11,6 +11,8 @@ its configuration is in force (`Host.unanswered`).
 Left out: what the log says (`jetstream/meta.py`).
 """
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias, assert_never
 
 from kvcore.jetstream.advisories import stream_action
@@ -28,12 +30,13 @@ from kvcore.jetstream.outcome import (
 )
 from kvcore.limits import Nanos
 from kvcore.node.broker import InternalSubscription
-from kvcore.node.groups import FILE, Group, NotLeader
+from kvcore.node.config import NodeConfig
+from kvcore.node.group_records import found
+from kvcore.node.groups import FILE, Group, NotLeader, Wiring
 from kvcore.node.hosting import Host, Surroundings
 from kvcore.node.restores import Restores
 from kvcore.node.streams import Streams
 from kvcore.storage import keys
-from kvcore.storage.overlay import Overlay
 
 MetaGroup: TypeAlias = Group[MetaCommand, MetaOutcome]
 
@@ -43,17 +46,22 @@ class MetaReplica:
 
     def __init__(  # noqa: PLR0917 - one call, in the node
         self,
-        machine: Meta,
-        durable: Overlay,
-        server_name: str,
+        config: NodeConfig,
+        wiring: Wiring,
+        make: Callable[[], Meta],
         around: Surroundings,
         streams: Streams,
         restores: Restores,
     ) -> None:
-        self.machine = machine
+        members = config.cluster.members if config.cluster is not None else ()
+        durable = wiring.records
+        state = found(keys.META_GID, config.server_name, durable, durable, members)
+        self.machine = make()
         self.group: MetaGroup = Group(
-            keys.META_GID, FILE, durable, durable, machine, encode, decode_meta, server_name
+            keys.META_GID, FILE, self.machine, encode, decode_meta, state, wiring
         )
+        self.group.on_installed = self._installed
+        self._make = make
         self.is_leading = False
         self._around = around
         self._streams = streams
@@ -97,8 +105,16 @@ class MetaReplica:
         except NotLeader:
             return
 
+    def _installed(self) -> None:
+        """A snapshot has brought other streams than were known here."""
+        self.machine = self.group.machine = self._make()
+        self._streams.recover(self.machine.streams.values())
+
     def follow(self) -> None:
-        """Carry out what was decided."""
+        """Carry out what was decided; whatever was decided before this process began is
+        nobody's question any more."""
+        for outcome in self.group.take_old():
+            self._follow(replace(outcome, reply=""))
         for outcome in self.group.take():
             self._follow(outcome)
 
@@ -112,6 +128,8 @@ class MetaReplica:
         match outcome.result:
             case StreamCreated(assignment) | StreamUpdated(assignment):
                 host = self._streams.assign(assignment)
+                if host is None:
+                    return
                 if not host.is_settled:
                     host.unanswered.append(outcome)
                     return
@@ -134,6 +152,17 @@ class MetaReplica:
         self._respond(outcome)
 
     def _respond(self, outcome: MetaOutcome) -> None:
+        if not outcome.reply or not self._is_answering(outcome):
+            return
         answer = self._around.api.respond_meta(outcome, self._around.clock.now)
-        if answer is not None and outcome.reply:
+        if answer is not None:
             self._around.advisor.answer(outcome.reply, answer)
+
+    def _is_answering(self, outcome: MetaOutcome) -> bool:
+        """Whether it is this server that answers: who leads the stream, if there is one now,
+        else who leads the meta group."""
+        match outcome.result:
+            case StreamCreated() | StreamUpdated():
+                return True  # only a host that leads comes this far
+            case _:
+                return self.group.is_leader

@@ -35,15 +35,20 @@ from kvcore.jetstream.answers import (
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.commands import MetaCommand
 from kvcore.jetstream.meta import Meta, Quota
+from kvcore.jetstream.placement import Place
+from kvcore.jetstream.planner import Planner
 from kvcore.jetstream.state import Budget
+from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.node.advising import Advisor
 from kvcore.node.answering import LongAnswers
 from kvcore.node.backups import Backups
 from kvcore.node.broker import Broker, Message
-from kvcore.node.config import NodeConfig
+from kvcore.node.config import NodeConfig, Timers
+from kvcore.node.engines import hard_of
 from kvcore.node.following import Following
-from kvcore.node.groups import FILE, MEMORY
+from kvcore.node.group_trace import untold
+from kvcore.node.groups import FILE, MEMORY, Wiring
 from kvcore.node.hosting import Host, Surroundings
 from kvcore.node.hosts import Hosts
 from kvcore.node.io import (
@@ -94,6 +99,7 @@ class Node(Observed):
         self._clock = Clock(now)
         self._started = now
         self._trace = trace
+        self._rng = rng
         self._overlays = {engine: Overlay(store) for engine, store in stores.items()}
         self._broker = Broker(config, rng, now, trace)
         self._broker.on_interest = self._on_interest
@@ -114,6 +120,8 @@ class Node(Observed):
             self._budgets, config.engines[0],
         )  # fmt: skip
         self._found_groups()
+        self.peers.on_raft = self._replicas.receive
+        self.peers.on_gone = self._replicas.peer_closed
         self._gauge = Gauge()
         System(self._broker, lambda: self._sight(self._clock.now))
 
@@ -202,21 +210,54 @@ class Node(Observed):
         around = Surroundings(
             self._broker, self._clock, self._api, self._advisor, self._on_request,
             self._replicas.touch, self._on_lead, self._on_settled, self._following.moved,
-            self._record,
+            self._record, self._remake,
         )  # fmt: skip
         quota = Quota(memory_bytes=config.max_memory, file_bytes=config.max_storage)
-        self._meta = Meta(overlays[FILE], quota)
-        streams = Streams(
-            config.server_name, config.engines[0], overlays, self._budgets, self._replicas,
-            self._hosts, self._following, self._restores, around,
+        planner = None
+        if config.cluster is not None:
+            planner = Planner(self._places, self._leader_of, config.server_name)
+        self._streams = Streams(
+            config, overlays, self._budgets, self._replicas, self._hosts, self._following,
+            self._restores, around, self._wiring,
         )  # fmt: skip
         self._meta_replica = MetaReplica(
-            self._meta, overlays[FILE], config.server_name, around, streams, self._restores
-        )
+            config, self._wiring(FILE, "_meta_"), lambda: Meta(overlays[FILE], quota, planner),
+            around, self._streams, self._restores,
+        )  # fmt: skip
         self._meta_group = self._meta_replica.group
         if config.jetstream:
             self._replicas.add(self._meta_replica)
-            streams.recover(self._meta.streams.values())
+            self._streams.recover(self._meta.streams.values())
+
+    @property
+    def _meta(self) -> Meta:
+        return self._meta_replica.machine
+
+    def _wiring(self, engine: str, name: str) -> Wiring:
+        """What the group of this name on this engine uses of the server."""
+
+        def tell(kind: str, /, **fields: Field) -> None:
+            self._record(kind, {"group": name, **fields})
+
+        cluster = self.config.cluster
+        return Wiring(
+            self._overlays[engine], hard_of(engine, self._overlays), self._clock,
+            cluster.timers if cluster is not None else Timers(), self._rng,
+            self.peers.send_raft, untold if self._trace is ignore else tell,
+        )  # fmt: skip
+
+    def _places(self) -> list[Place]:
+        """The servers that could hold streams."""
+        me, online = self.config, self.peers.names
+        voters = self._meta_group.members.voters
+        return [Place(name, is_online=name == me.server_name or name in online) for name in voters]
+
+    def _leader_of(self, name: str) -> str:
+        host = self._hosts.get(name)
+        return host.group.leader if host is not None else ""
+
+    def _remake(self, host: Host) -> Stream:
+        return self._streams.remake(host)
 
     def _on_lead(self, host: Host) -> None:
         self._record("stream-leader", {"stream": host.name, "term": host.group.term})

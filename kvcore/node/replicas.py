@@ -102,18 +102,34 @@ class Replicas:
 
     def synced(self, ticket: int) -> None:
         """A batch is durable: what waited for it is committed, and carried out."""
-        for replica, index in self._tickets.redeem(ticket):
+        for replica, mark in self._tickets.redeem(ticket):
             if self.has(replica):
-                replica.group.persisted(index)
+                replica.group.persisted(mark)
                 self._carry_out(replica)
                 self.touch(replica)
         while self._later and self._later[0][0] <= ticket:
             for call in self._later.popleft()[1]:
                 call()
 
+    def receive(self, peer: str, gid: int, data: bytes) -> None:
+        """Consensus of a group that may not be here yet, or any more: then nobody hears it."""
+        replica = self._by_gid.get(gid)
+        if replica is not None:
+            replica.group.receive(peer, data)
+            self._check_office(replica)
+            self.touch(replica)
+
+    def peer_closed(self, peer: str) -> None:
+        """The link to a peer broke."""
+        for replica in self._by_gid.values():
+            replica.group.peer_closed(peer)
+            self.touch(replica)
+
     def on_timer(self, now: Nanos) -> None:
         """Look after those whose time has come."""
         for replica in self._wakeups.take_due(now):
+            replica.group.on_timer()
+            self._check_office(replica)
             self.touch(replica)
 
     def deadline(self) -> Nanos | None:
@@ -140,26 +156,33 @@ class Replicas:
 
     def _finish(self, replica: Replica) -> None:
         group, flushed, is_polled = replica.group, -1, False
+        self._touched.pop(replica, None)
         while group.last_index != flushed:  # delivering may propose: acks, an expiry
             flushed = group.last_index
-            if group.flush():
-                self._awaiting.append((replica, flushed))
+            mark = group.flush()
+            if mark:
+                self._awaiting.append((replica, mark))
             self._carry_out(replica)
             if replica.is_leading and not is_polled:
                 is_polled = True
                 replica.poll()
         self._touched.pop(replica, None)
-        self._wakeups.set(replica, replica.deadline() if replica.is_leading else None)
+        times = (group.deadline(), replica.deadline() if replica.is_leading else None)
+        self._wakeups.set(replica, min((at for at in times if at is not None), default=None))
 
     def _carry_out(self, replica: Replica) -> None:
         """What was applied is followed by whoever led then; then leadership may change."""
+        self._check_office(replica)
+        replica.follow()
         group = replica.group
-        term = group.term if group.is_serving else 0
+        if group.is_serving and replica not in self._led and self.has(replica):
+            self._led[replica] = group.term
+            replica.lead()
+
+    def _check_office(self, replica: Replica) -> None:
+        """Who led and doesn't any more, or again after an interval, lays it down at once."""
         led = self._led.get(replica, 0)
-        if led and led != term:
+        group = replica.group
+        if led and not (group.is_serving and group.term == led):
             del self._led[replica]
             replica.step_down()
-        replica.follow()
-        if term and led != term:
-            self._led[replica] = term
-            replica.lead()

@@ -40,7 +40,7 @@ from kvcore.node.advising import Advisor
 from kvcore.node.backups import new_id
 from kvcore.node.broker import Broker, InternalSubscription, Message
 from kvcore.node.engines import engine_of, hard_of
-from kvcore.node.groups import destroy, install
+from kvcore.node.group_records import destroy, install
 from kvcore.node.permits import denied
 from kvcore.node.wakeups import Clock
 from kvcore.storage import keys

@@ -8,15 +8,17 @@ groups have left in the store is swept up.
 Left out: streams that are assigned to other servers only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from kvcore.jetstream.commands import decode_stream, encode
 from kvcore.jetstream.outcome import StreamAssignment
 from kvcore.jetstream.state import Budget
 from kvcore.jetstream.stream import Stream
+from kvcore.node.config import NodeConfig
 from kvcore.node.engines import engine_of, hard_of
 from kvcore.node.following import Following
-from kvcore.node.groups import MEMORY, Group, destroy_all_but
+from kvcore.node.group_records import destroy, destroy_all_but, found
+from kvcore.node.groups import MEMORY, Group, Wiring
 from kvcore.node.hosting import Host, Surroundings
 from kvcore.node.hosts import Hosts
 from kvcore.node.replicas import Replicas
@@ -30,8 +32,7 @@ class Streams:
 
     def __init__(  # noqa: PLR0917 - one call, in the node
         self,
-        server_name: str,
-        default_engine: str,
+        config: NodeConfig,
         overlays: Mapping[str, Overlay],
         budgets: Mapping[str, Budget],
         replicas: Replicas,
@@ -39,9 +40,10 @@ class Streams:
         following: Following,
         restores: Restores,
         around: Surroundings,
+        wire: Callable[[str, str], Wiring],
     ) -> None:
-        self._server_name = server_name
-        self._default_engine = default_engine  # of a stream that names none
+        self._server_name = config.server_name
+        self._default_engine = config.engines[0]  # of a stream that names none
         self._overlays = overlays
         self._budgets = budgets
         self._replicas = replicas
@@ -49,6 +51,7 @@ class Streams:
         self._following = following
         self._restores = restores
         self._around = around
+        self._wire = wire
 
     def recover(self, assignments: Iterable[StreamAssignment]) -> None:
         """Take up what was assigned before the process began."""
@@ -58,38 +61,57 @@ class Streams:
             if engine != MEMORY:
                 destroy_all_but(live, overlay)
         for assignment in known:
-            self._start(assignment)
+            self.assign(assignment)
 
-    def assign(self, assignment: StreamAssignment) -> Host:
-        """The host of a stream as it was decided now; its group starts if it is new."""
-        host = self._hosts.get(assignment.config.name) or self._start(assignment)
+    def assign(self, assignment: StreamAssignment) -> Host | None:
+        """The host of a stream as it was decided now; its group starts if it is new. None: it
+        is on other servers."""
+        host = self._hosts.get(assignment.config.name)
+        if host is None and assignment.peers and self._server_name not in assignment.peers:
+            return None
+        host = host or self._start(assignment)
         host.assignment = assignment
         return host
 
     def end(self, assignment: StreamAssignment) -> None:
         """The stream is deleted: nothing of it remains."""
-        host = self._hosts[assignment.config.name]
+        host = self._hosts.get(assignment.config.name)
+        if host is None:
+            return
         host.dismiss()
         self._hosts.remove(host.name)
         self._following.forget(host)
         host.stream.release()
         self._replicas.remove(host)
-        host.group.destroy()
+        overlays, engine = self._overlays, host.group.engine
+        destroy(host.group.gid, overlays[engine], hard_of(engine, overlays))
         self._around.tell("stream-deleted", stream=assignment.config.name)
 
     def _start(self, assignment: StreamAssignment) -> Host:
-        engine = engine_of(assignment.gid, assignment.config, self._overlays, self._default_engine)
-        records = self._overlays[engine]
-        restored = self._restores.take(assignment.gid)
-        stream = restored or Stream(
-            assignment.gid, assignment.config, assignment.created, records, self._budgets[engine]
-        )
+        gid, overlays, name = assignment.gid, self._overlays, self._server_name
+        engine = engine_of(gid, assignment.config, overlays, self._default_engine)
+        founders: tuple[str, ...] | None = assignment.founders
+        if assignment.peers and not assignment.is_founder(name):
+            founders = None
+        state = found(gid, name, overlays[engine], hard_of(engine, overlays), founders)
+        restored = self._restores.take(gid)
+        stream = restored or self._made(assignment, engine)
         group = Group(
-            assignment.gid, engine, records, hard_of(engine, self._overlays), stream, encode,
-            decode_stream, self._server_name,
+            gid, engine, stream, encode, decode_stream, state,
+            self._wire(engine, assignment.config.name),
         )  # fmt: skip
         host = Host(group, stream, assignment, self._around)
         host.is_restored = restored is not None
         self._hosts.add(host)
         self._replicas.add(host)
         return host
+
+    def remake(self, host: Host) -> Stream:
+        """The stream of a host from its records, which are others now."""
+        return self._made(host.assignment, host.group.engine)
+
+    def _made(self, assignment: StreamAssignment, engine: str) -> Stream:
+        return Stream(
+            assignment.gid, assignment.config, assignment.created, self._overlays[engine],
+            self._budgets[engine],
+        )  # fmt: skip

@@ -127,6 +127,29 @@ def data_spans(gid: int) -> tuple[tuple[bytes, bytes], ...]:
     return tuple(span(kind, gid) for kind in (b"A", b"C", b"D", b"E", b"M", b"S"))
 
 
+_MACHINES = (b"A", b"C", b"D", b"M", b"S")  # S comes last: it says that the others are there
+
+
+def machine_spans(gid: int) -> tuple[tuple[bytes, bytes], ...]:
+    """The ranges of a group's machine: all but its log and its hard state."""
+    return tuple(span(kind, gid) for kind in _MACHINES)
+
+
+def is_machines(bare: bytes) -> bool:
+    """Whether a key without its group belongs to a machine."""
+    return bare[:1] in _MACHINES
+
+
+def without_group(key: bytes) -> bytes:
+    """A key's letter and what tells it from its neighbours, for another store."""
+    return key[:1] + key[9:]
+
+
+def with_group(gid: int, bare: bytes) -> bytes:
+    """The key that `without_group` was given, for a group of this id."""
+    return _GID.pack(bare[:1], gid) + bare[1:]
+
+
 def applied_index(state_record: bytes | None) -> int:
     """How far a machine has come, from its record; 0 before its first command."""
     return 0 if state_record is None else int.from_bytes(state_record[:8], "big")

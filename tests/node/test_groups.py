@@ -2,7 +2,8 @@
 
 import pytest
 
-from kvcore.node.groups import FILE, MEMORY, Group, NotLeader, Role
+from kvcore.node.group_records import destroy, found
+from kvcore.node.groups import FILE, MEMORY, Group, NotLeader, Role, Wiring
 from kvcore.raft.entry import Entry, EntryKind, encode_entry
 from kvcore.storage import keys
 from kvcore.storage.appendfile import AppendFile
@@ -26,9 +27,10 @@ def test_a_group_leads_once_its_term_is_durable(disk):
     assert server.group.role is Role.CANDIDATE
     with pytest.raises(NotLeader):
         server.group.propose(b"early")
-    assert server.group.flush()
+    mark = server.group.flush()
+    assert mark
     server.write_and_sync()
-    server.persisted(server.group.last_index)
+    server.persisted(mark)
     assert server.group.is_leader
     assert server.group.term == 1
 
@@ -36,10 +38,11 @@ def test_a_group_leads_once_its_term_is_durable(disk):
 def test_outcomes_come_only_when_the_entries_are_durable_and_in_order(server):
     group = server.group
     assert [group.propose(b"a"), group.propose(b"b")] == [1, 2]
-    assert group.flush()
+    mark = group.flush()
+    assert mark
     assert server.machine.total == 0
     server.write_and_sync()
-    assert server.persisted(2) == [(1, b"a"), (2, b"b")]
+    assert server.persisted(mark) == [(1, b"a"), (2, b"b")]
     assert group.applied == 2
     assert not group.flush()
 
@@ -47,21 +50,21 @@ def test_outcomes_come_only_when_the_entries_are_durable_and_in_order(server):
 def test_two_turns_may_be_on_their_way_to_the_disk(server):
     group = server.group
     group.propose(b"a")
-    group.flush()
+    first = group.flush()
     server.write()
     group.propose(b"b")
-    group.flush()
+    second = group.flush()
     server.write()
-    assert server.persisted(1) == [(1, b"a")]
-    assert server.persisted(2) == [(2, b"b")]
+    assert server.persisted(first) == [(1, b"a")]
+    assert server.persisted(second) == [(2, b"b")]
 
 
 def test_a_later_sync_covers_the_earlier_ones(server):
     for command in (b"a", b"b", b"c"):
         server.group.propose(command)
-        server.group.flush()
+        mark = server.group.flush()
         server.write()
-    assert server.persisted(3) == [(1, b"a"), (2, b"b"), (3, b"c")]
+    assert server.persisted(mark) == [(1, b"a"), (2, b"b"), (3, b"c")]
 
 
 def test_a_restart_applies_the_logs_tail_and_tells_nobody(disk, server):
@@ -123,7 +126,7 @@ def test_a_memory_group_commits_without_waiting_for_the_disk(disk):
     server = Server(disk, engine=MEMORY)
     server.group.propose(b"a")
     assert not server.group.flush()
-    assert server.persisted(server.group.last_index) == [(1, b"a")]
+    assert server.group.take() == [(1, b"a")]
     assert stored_log(server) == []
 
 
@@ -157,7 +160,7 @@ def test_a_destroyed_group_leaves_nothing_behind(server):
     server.put(b"a", b"b")
     server.group.propose(b"on its way")
     server.group.flush()
-    server.group.destroy()
+    destroy(GID, server.overlay, server.overlay)
     server.write()
     assert contents(server.file) == before == {}
 
@@ -166,24 +169,24 @@ def test_destroying_one_group_leaves_its_neighbours_alone(server):
     server.put(b"a")
     for gid in (GID - 1, GID + 1):
         server.file.write(Batch([(keys.message(gid, 1), b"kept")]))
-    server.group.destroy()
+    destroy(GID, server.overlay, server.overlay)
     server.write()
     assert len(contents(server.file)) == 2
 
 
 def test_two_groups_share_one_store_and_one_sync(disk, server):
-    other = Group(
-        GID + 1, FILE, server.overlay, server.overlay, Tally(GID + 1, server.overlay),
-        bytes, bytes, "a",
-    )  # fmt: skip
-    other.flush()
+    overlay = server.overlay
+    state = found(GID + 1, "a", overlay, overlay)
+    machine, wiring = Tally(GID + 1, overlay), Wiring(overlay, overlay)
+    other = Group(GID + 1, FILE, machine, bytes, bytes, state, wiring)
+    term = other.flush()
     server.group.propose(b"a")
-    server.group.flush()
+    mark = server.group.flush()
     syncs = disk.syncs
     server.write_and_sync()
     assert disk.syncs == syncs + 1
-    assert server.persisted(1) == [(1, b"a")]
-    other.persisted(0)
+    assert server.persisted(mark) == [(1, b"a")]
+    other.persisted(term)
     assert other.take() == []
     assert other.is_leader
 

@@ -20,15 +20,15 @@ class Life:
         self.server = Server(plant(disk))
         self._rng = rng
         self._early_acks = early_acks
-        self._tickets = []  # last index of each batch that waits for a sync
+        self._tickets = []  # the mark of each batch that waits for a sync
         self.acked = []
 
     def turn(self, commands):
         group = self.server.group
         for command in commands:
             group.propose(command)
-        if group.flush():
-            self._tickets.append(group.last_index)
+        if mark := group.flush():
+            self._tickets.append(mark)
         if self._early_acks:
             self.acked += commands
         self.server.write()
@@ -39,8 +39,8 @@ class Life:
         self.server.file.sync()
         covered = self._tickets[: self._rng.randint(0, len(self._tickets))]
         del self._tickets[: len(covered)]
-        for index in covered:  # the others' reports are still on their way
-            outcomes = self.server.persisted(index)
+        for mark in covered:  # the others' reports are still on their way
+            outcomes = self.server.persisted(mark)
             if not self._early_acks:
                 self.acked += [command for _, command in outcomes]
 

@@ -271,7 +271,7 @@ def test_a_stream_that_is_not_served_yet_is_named(server):
     (host,) = again.node._hosts
     again.turn(*[])
     assert not host.is_leading
-    again.node._meta_group.persisted(again.node._meta_group.last_index)
+    again.node._meta_group.persisted(again.node._meta_group.term)
     report = look(again, "healthz")
     assert report.document["error"] == "JetStream stream '$G > KV_b' is not current"
     assert health(again) == [503, 200, 200]

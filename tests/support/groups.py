@@ -1,6 +1,7 @@
 """One group on one store, driven by hand: the smallest server that can be killed."""
 
-from kvcore.node.groups import FILE, Group
+from kvcore.node.group_records import found
+from kvcore.node.groups import FILE, Group, Wiring
 from kvcore.storage import keys
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.memory import MemoryStorage
@@ -42,18 +43,19 @@ class Server:
         self._memory = MemoryStorage()
         records = self.overlay if engine == FILE else Overlay(self._memory)
         self._records = records
+        state = found(GID, "a", records, self.overlay)
         self.machine = Tally(GID, records)
-        self.group = Group(
-            GID, engine, records, self.overlay, self.machine, bytes, bytes, "a"
-        )  # fmt: skip
+        wiring = Wiring(records, self.overlay)
+        self.group = Group(GID, engine, self.machine, bytes, bytes, state, wiring)
         if lead:
-            assert self.group.flush()
+            mark = self.group.flush()
+            assert mark
             self.write_and_sync()
-            self.group.persisted(self.group.last_index)
+            self.group.persisted(mark)
 
-    def persisted(self, index):
+    def persisted(self, mark):
         """The disk has this batch; the outcomes."""
-        self.group.persisted(index)
+        self.group.persisted(mark)
         return self.group.take()
 
     def write(self):
@@ -70,6 +72,6 @@ class Server:
         """One whole turn: the outcomes of these commands."""
         for command in commands:
             self.group.propose(command)
-        self.group.flush()
+        mark = self.group.flush()
         self.write_and_sync()
-        return self.persisted(self.group.last_index)
+        return self.persisted(mark)

@@ -1,0 +1,111 @@
+"""A stream on three servers: elected, replicated, failed over, restarted."""
+
+import pytest
+
+from kvcore.node.groups import Role
+from tests.support.trio import Trio
+
+ENGINES = ["file", "memory"]
+
+
+@pytest.fixture(params=ENGINES)
+def trio(request):
+    trio = Trio()
+    trio.create("b", storage=request.param)
+    return trio
+
+
+def test_a_new_stream_has_one_leader_which_every_replica_knows(trio):
+    leader = trio.leader("b")
+    trio.wait(0.2)
+    groups = {name: host.group for name, host in trio.hosts("b").items()}
+    assert {group.leader for group in groups.values()} == {leader}
+    assert [group.role for group in groups.values()].count(Role.LEADER) == 1
+    assert {group.members.voters for group in groups.values()} == {("a", "b", "c")}
+
+
+def test_a_put_at_any_server_is_acknowledged_once_and_stands_on_all(trio):
+    for number, name in enumerate(trio.names, 1):
+        conn = trio.client(name)
+        assert trio.put(conn, "b", f"k{number}", b"v") == {"stream": "KV_b", "seq": number}
+        assert trio.heard(conn) == b""
+    trio.wait(0.2)
+    first, *others = (trio.contents(name, "b") for name in trio.names)
+    assert len(first) == 3
+    assert all(other == first for other in others)
+
+
+def test_no_put_is_acknowledged_without_a_majority_and_reads_wait(trio):
+    leader = trio.leader("b")
+    conn = trio.client(leader)
+    trio.put(conn, "b", "k", b"old")
+    for name in trio.names:
+        if name != leader:
+            trio.crash(name)
+    assert trio.put(conn, "b", "k", b"new") is None
+    assert not trio.host(leader, "b").is_leading
+    assert b"503" in trio.get(conn, "b", "k")
+
+
+def test_another_server_leads_when_the_leader_is_gone_and_has_all_that_was_acknowledged(trio):
+    leader, name = trio.leader("b"), trio.follower("b")
+    conn = trio.client(name)
+    for number in range(20):
+        assert trio.put(conn, "b", f"k{number}", b"v")
+    trio.crash(leader)
+    trio.until(lambda: trio.leader("b"))
+    assert trio.leader("b") != leader
+    assert trio.put(conn, "b", "more", b"v")["seq"] == 21
+    assert trio.get(conn, "b", "k19").endswith(b"v")
+
+
+def test_who_was_away_catches_up_from_the_log(trio):
+    leader, away = trio.leader("b"), trio.follower("b")
+    conn = trio.client(leader)
+    trio.put(conn, "b", "k", b"1")
+    trio.isolate(away)
+    for number in range(30):
+        assert trio.put(conn, "b", f"k{number}", b"v")
+    trio.join(away)
+    trio.until(lambda: trio.is_level("b"))
+    assert trio.contents(away, "b") == trio.contents(trio.leader("b"), "b")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_servers_restart_one_after_the_other_and_nothing_acknowledged_is_lost(engine):
+    trio = Trio()
+    trio.create("b", storage=engine)
+    for number, name in enumerate(trio.names):
+        other = next(each for each in trio.names if each != name)
+        conn = trio.client(other)
+        trio.until(lambda: trio.leader("b"))
+        assert trio.put(conn, "b", f"k{number}", b"v")
+        trio.crash(name)
+        trio.until(lambda: trio.leader("b"))
+        assert trio.put(conn, "b", f"away{number}", b"v")
+        trio.restart(name)
+        trio.until(lambda: trio.is_level("b"))
+        trio.wait(0.2)
+        assert not trio.host(name, "b").group.raft.is_recovering
+    contents = trio.contents("a", "b")
+    assert len(contents) == 6
+    assert contents == trio.contents("b", "b") == trio.contents("c", "b")
+
+
+def test_all_servers_restart_at_once_and_a_file_stream_has_everything():
+    trio = Trio()
+    trio.create("b")
+    conn = trio.client("a")
+    for number in range(10):
+        assert trio.put(conn, "b", f"k{number}", b"v")
+    before = trio.contents(trio.leader("b"), "b")
+    for name in trio.names:
+        trio.crash(name)
+    for name in trio.names:
+        trio.restart(name)
+    trio.until(lambda: trio.leader("b"))
+    conn = trio.client("b")
+    assert trio.put(conn, "b", "more", b"v")["seq"] == 11
+    trio.until(lambda: trio.is_level("b"))
+    assert trio.contents("a", "b")[:10] == before
+    assert trio.contents("a", "b") == trio.contents("c", "b")
