@@ -119,6 +119,13 @@ LOG_KEPT_COUNT = 4096  # applied entries that a leader keeps for followers who l
 LOG_KEPT_BYTES = 64 * MIB  # of their commands
 INSTALL_STALL_NS: Nanos = 10 * SECOND_NS  # how long a snapshot waits for its follower
 
+# The API of a cluster.
+LEADERLESS_WAIT_NS: Nanos = 500 * MILLISECOND_NS  # for a leader, by who asks how a stream is
+LEADERLESS_COUNT = 1024  # how many may wait so at one server
+GATHER_WAIT_NS: Nanos = 2 * SECOND_NS  # for what other servers know of their streams
+GATHERS_COUNT = 256  # of such questions at a time
+UNSERVED_WAIT_NS: Nanos = 4 * SECOND_NS  # for the leader of a stream that was just assigned
+
 # Lame duck mode.
 LAME_DUCK_GRACE_NS: Nanos = 10 * SECOND_NS
 LAME_DUCK_DURATION_NS: Nanos = 2 * MINUTE_NS

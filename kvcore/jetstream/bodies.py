@@ -73,7 +73,7 @@ def account_info(
     sums = dict.fromkeys(_USES, 0)
     for each in usages:
         for name in _USES:
-            sums[name] += each[name]
+            sums[name] += each.get(name, 0)
     return {
         **sums,
         "limits": {

@@ -62,6 +62,12 @@ class ClusterView(Protocol):
     def streams(self) -> Mapping[str, StreamAssignment]:
         """All streams there are, wherever they may be."""
 
+    def holds(self, stream: str) -> bool:
+        """Whether a replica of it is on this server."""
+
+    def leader_of(self, stream: str) -> str:
+        """Who serves it, "" if nobody is known to."""
+
     def sight(self, stream: str) -> GroupSight:
         """The group of a stream that has a replica on this server."""
 

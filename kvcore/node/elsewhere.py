@@ -152,6 +152,12 @@ class Elsewhere:
             sub.is_server and not sub.link.is_over for members in match.queues for sub in members
         )
 
+    def servers(self, subject: str) -> list[str]:
+        """The peers that want this very subject for themselves, not by a wildcard."""
+        found = self.interest.match(subject).plain
+        mine = (sub for sub in found if sub.is_server and not sub.link.is_over)
+        return [sub.link.peer for sub in mine if sub.subject == subject]
+
     @staticmethod
     def _is_client(sub: PeerSubscription) -> bool:
         return not (sub.is_server or sub.link.is_over)

@@ -37,6 +37,12 @@ class View:
     def streams(self) -> Mapping[str, StreamAssignment]:
         return self.desk.meta.streams
 
+    def holds(self, stream: str) -> bool:
+        return stream in self.streams()
+
+    def leader_of(self, stream: str) -> str:
+        return "n1"
+
     def sight(self, stream: str) -> GroupSight:
         peers = self.streams()[stream].peers
         others = (name for name in peers if name != "n1")
