@@ -42,6 +42,7 @@ _HOME = {
     "told": "kvcore.lab.exchanges",
     "wire_picture": "kvcore.lab.exchanges",
     "Band": "kvcore.viz.spacetime",
+    "control_panel": "kvcore.lab.panel",
     "fault_buttons": "kvcore.lab.panel",
 }
 

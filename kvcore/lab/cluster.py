@@ -145,9 +145,13 @@ class Cluster(ABC):
     @property
     def can(self) -> tuple[str, ...]:
         """The verbs that this world has."""
-        ours = vars(Cluster)
-        lacking = [verb for verb in _WHO_CAN if getattr(type(self), verb) is ours[verb]]
-        return tuple(verb for verb in _VERBS if verb not in lacking)
+        return tuple(verb for verb in _VERBS if not self.lacking(verb))
+
+    def lacking(self, verb: str) -> str:
+        """Why this world doesn't have the verb, in a sentence; empty when it has."""
+        if verb not in _WHO_CAN or getattr(type(self), verb) is not vars(Cluster)[verb]:
+            return ""
+        return f"This world ({self.world}) has no {verb}; {_WHO_CAN[verb]} can."
 
     async def connect(self, **options: Any) -> Client:
         """nats-py's own client, connected to this cluster; options are `nats.connect`'s."""
@@ -262,7 +266,7 @@ class Cluster(ABC):
         self._lacks("output", command)
 
     def _lacks(self, verb: str, *_given: object) -> NoReturn:
-        raise NotInThisWorld(f"This world ({self.world}) has no {verb}; {_WHO_CAN[verb]} can.")
+        raise NotInThisWorld(self.lacking(verb))
 
     # One statement.
 

@@ -3,9 +3,10 @@
 A picture is only as honest as its source. The log of a bucket is read message by message
 through the JetStream API, as any client could, so it is the same in every world, and a gap
 in the numbers is drawn as what it is: a message that was there and is gone. The servers'
-cards look inside the simulator, where looking disturbs nothing.
+cards look inside the simulator, where looking disturbs nothing; of real servers they show
+what can be known from outside: whether they run and, asked by `look`, who leads a bucket.
 
-    show(server_cards(cluster))
+    show(server_cards(cluster))               # or server_cards(cluster, "config"), of its group
     show(log_strip(await bucket_log(js, "config"), title="config"))
 
 Left out: why a message is gone. The stream does not remember that; the lesson that removed
@@ -15,6 +16,7 @@ it says so with `because`.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from nats.errors import Error as NatsError
 from nats.js.client import JetStreamContext
 from nats.js.errors import NotFoundError
 
@@ -22,22 +24,81 @@ from kvcore.lab.cluster import Cluster
 from kvcore.lab.simulated import SimulatedCluster
 from kvcore.node.node import Node
 from kvcore.sim.errors import NotInThisWorld
+from kvcore.sim.host import State
 from kvcore.viz.figure import Picture
 from kvcore.viz.logstrip import Entry, Operation
 from kvcore.viz.nodecard import Node as Card
 from kvcore.viz.nodecard import Role, node_cards
+from kvcore.viz.replay import nodes_at, sides_of
 
 _OPERATIONS: Mapping[str, Operation] = {"DEL": "delete", "PURGE": "purge"}
 GONE = "cause not kept"  # the stream forgets it
 _last_seen: dict[str, Card] = {}  # of servers that are down: what they were
 
 
-def server_cards(cluster: Cluster) -> Picture:
-    """A card for each simulated server; one that is down keeps what was last known of it."""
-    if not isinstance(cluster, SimulatedCluster):
-        raise NotInThisWorld("server_cards looks inside servers, which Cluster.sim() allows.")
+def server_cards(cluster: Cluster, bucket: str = "") -> Picture:
+    """A card for each server, of its part in the bucket's group if one is named.
+
+    One that is down keeps what was last known of it.
+    """
+    if isinstance(cluster, SimulatedCluster):
+        return node_cards(simulated_nodes(cluster, bucket), cut=_cut(cluster))
+    if not hasattr(cluster, "members"):
+        raise NotInThisWorld("server_cards needs servers of ours: Cluster.sim() or processes().")
+    return node_cards([_outside(each.name, each.status) for each in cluster.servers])
+
+
+async def look(cluster: Cluster, bucket: str = "") -> Picture:
+    """As `server_cards`; real servers are asked who leads the bucket and who is behind."""
+    if isinstance(cluster, SimulatedCluster) or not bucket:
+        return server_cards(cluster, bucket)
+    try:
+        known = {each.server: each for each in await cluster.replicas(bucket)}
+    except (NatsError, OSError, RuntimeError, TimeoutError):
+        known = {}  # nobody leads, or nobody answers
+    cards = []
+    for server in cluster.servers:
+        card = _outside(server.name, server.status)
+        found = known.get(server.name)
+        if found is not None and not card.down and not found.is_offline:
+            role: Role = "leader" if found.is_leader else "follower"
+            card = replace(card, role=role, lag=found.lag)
+        cards.append(card)
+    return node_cards(cards)
+
+
+def _outside(name: str, status: str) -> Card:
+    """What a status says."""
+    down = status in ("crashed", "without power")
+    doing = "" if status == "up" else "down" if status == "crashed" else status
+    return Card(name, "unknown", 0, engine="?", down=down, doing=doing)
+
+
+def simulated_nodes(cluster: SimulatedCluster, bucket: str = "") -> tuple[Card, ...]:
+    """The servers as values, for `node_cards` and `server_ring`: from what runs, and the trace."""
     world = cluster.simulation
-    return node_cards([_card(f"{world.seed}/{name}", name, cluster) for name in world.hosts])
+    group = f"KV_{bucket}" if bucket else "_meta_"
+    names = tuple(world.hosts)
+    if len(names) == 1:
+        return tuple(_card(f"{world.seed}/{name}", name, cluster) for name in names)
+    told = nodes_at(world.records, group, at=world.now, servers=names)
+    cards = []
+    for card in told:
+        state = world.hosts[card.name].state
+        is_down = state in (State.CRASHED, State.DARK)
+        doing = "" if state is State.UP else "down" if state is State.CRASHED else state.value
+        cards.append(replace(card, down=is_down, doing=doing))
+    return tuple(cards)
+
+
+def _cut(cluster: SimulatedCluster) -> tuple[tuple[str, ...], ...]:
+    """The sides of the network as it is now; none if it is whole."""
+    for record in reversed(cluster.simulation.records):
+        if record.kind == "heal":
+            return ()
+        if record.kind == "partition":
+            return sides_of(record)
+    return ()
 
 
 def _card(known_as: str, name: str, cluster: SimulatedCluster) -> Card:

@@ -43,7 +43,7 @@ class RealCluster(Cluster):
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> Any:
         """Starts it on the kernel's loop; gives the task (or future) and doesn't wait."""
-        loop = self._loop
+        loop = self._loop or SHELL.kernel_loop
         if loop is None or loop.is_closed():
             coroutine.close()
             raise RuntimeError("connect to the cluster first, then call")

@@ -103,6 +103,11 @@ class Shell:
             self._queue = deque(item for item in self._queue if item[0] is not world)
             world.close()
 
+    @property
+    def kernel_loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop that cells would run on if no simulated world were current; None if unknown."""
+        return self._kernel_loop
+
     def is_notebook(self) -> bool:
         """Whether statements come from IPython, so that their loop can be changed."""
         return _ipython() is not None

@@ -35,8 +35,9 @@ _SIGNS = {
 @dataclass(frozen=True, slots=True)
 class Node:
     """What a card shows. `timer` is the part of the election time that is left, 0 to 1;
-    `voted_for` is None where nobody votes. `doing` is the word for a server that is up and yet
-    does nothing, such as "paused".
+    `voted_for` is None where nobody votes. `doing` is the word for a server that does nothing,
+    such as "paused". `lag`, of a server that is seen from outside, is how many entries it has
+    yet to get; then its log isn't known.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Node:
     votes: int = 0
     voted_for: str | None = None
     doing: str = ""
+    lag: int | None = None
 
     @property
     def state(self) -> str:
@@ -64,7 +66,9 @@ class Node:
     def facts(self) -> tuple[tuple[str, str], ...]:
         """The rows of its card: what, and how much."""
         vote = () if self.voted_for is None else (("vote", self.voted_for or "none"),)
-        if self.role == "unknown" and not self.down:
+        if self.lag is not None:
+            return (("behind by", _entries(self.lag)), *vote, ("engine", self.engine))
+        if self.role == "unknown":
             return (("log end", "?"), ("commit index", "?"), *vote, ("engine", self.engine))
         return (
             ("log end", str(self.log_end)),
@@ -80,8 +84,10 @@ def node_card(node: Node, *, alt: str = "") -> Picture:
     return node_cards([node], alt=alt)
 
 
-def node_cards(nodes: Sequence[Node], *, alt: str = "") -> Picture:
-    """Several servers, three in a row."""
+def node_cards(
+    nodes: Sequence[Node], *, cut: Sequence[Sequence[str]] = (), alt: str = ""
+) -> Picture:
+    """Several servers, three in a row; `cut` names the sides that don't hear each other."""
     columns = min(_PER_ROW, max(1, len(nodes)))
     canvas = Canvas(2 * _LEFT + columns * (_CARD_WIDTH + _GAP) - _GAP)
     votes = any(node.voted_for is not None for node in nodes)
@@ -93,6 +99,11 @@ def node_cards(nodes: Sequence[Node], *, alt: str = "") -> Picture:
     rows = max(1, -(-len(nodes) // _PER_ROW))
     height = 2 * _TOP + rows * (tall + _GAP) - _GAP
     said = alt or " ".join(node_sentence(node) for node in nodes)
+    if cut:
+        sides = " ‖ ".join(" ".join(side) for side in cut)
+        canvas.text(_LEFT, height + 8, f"cut: {sides}", "bold lost")
+        height += 22
+        said += "" if alt else f" The network is cut: {sides}."
     return Picture(canvas.render(height, "servers", said), said, node_table(nodes))
 
 
@@ -107,7 +118,7 @@ def _draw(c: Canvas, at: tuple[float, float], tall: float, node: Node) -> None:
         c.rect(x, y, _CARD_WIDTH, tall, f"{role}-edge{dotted}", stroke_width="2")
     name = "big follower struck" if node.down else "big"
     c.text(x + 14, y + 26, shortened(node.name, 150, name), name)
-    term = "" if node.role == "unknown" else f" · term {node.term}"
+    term = "" if not node.term else f" · term {node.term}"
     c.text(x + 14, y + 46, f"{node.state}{term}", f"bold {role}")
     for place, (label, value) in enumerate(node.facts):
         base = y + 70 + place * _FACT
@@ -139,9 +150,12 @@ def _entries(count: int) -> str:
 def node_sentence(node: Node) -> str:
     """One server in words."""
     if node.down:
-        return f"{node.name} is {node.state}; its log ends at {node.log_end}."
+        end = "" if node.role == "unknown" else f"; its log ends at {node.log_end}"
+        return f"{node.name} is {node.state}{end}."
+    if node.lag is not None:
+        return f"{node.name} is {node.role}, behind by {_entries(node.lag)}."
     if node.role == "unknown":
-        return f"{node.name} is up; its role is unknown."
+        return f"{node.name} is {node.doing or 'up'}; its role is unknown."
     waits = f", {_entries(node.unsynced)} not yet synced" if node.unsynced else ""
     vote = f", voted for {node.voted_for}" if node.voted_for else ""
     timer = "" if node.timer is None else f", {_percent(node.timer)} of its timer left"
@@ -159,7 +173,7 @@ def node_table(nodes: Sequence[Node]) -> Table:
     for node in nodes:
         state = node.state if node.down else ", ".join(filter(None, (node.role, node.doing)))
         numbers = (str(node.term), str(node.log_end), str(node.commit))
-        if node.role == "unknown" and not node.down:
+        if node.role == "unknown" or node.lag is not None:
             numbers = ("?", "?", "?")
         row = [node.name, state, *numbers, node.engine, _entries(node.unsynced)]
         row += [node.voted_for or "none"] if votes else []
