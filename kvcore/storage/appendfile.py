@@ -12,7 +12,8 @@ reads the files from end to end.
 
 A store is its newest base, if any, and every log from that number on. Before a new log is
 begun the old one is synced, so the surviving batches are always a prefix: only the last
-log can have lost its end. `compaction.py` replaces files that hold mostly dead bytes.
+log can have lost its end. `compaction.py` replaces files in which a third is dead. While it
+copies, old files, copy and new log together take less than three times what lives.
 
 After each sync an empty record is appended, itself unsynced: it says how many bytes are
 durable, so that a later start can tell damage from a torn end (see `records.py`).
@@ -35,6 +36,7 @@ from kvcore.storage.compaction import TEMPORARY, Compaction, base_name, log_name
 from kvcore.storage.files import File, FileSystem
 from kvcore.storage.memory import MemoryStorage, MemoryView
 from kvcore.storage.records import (
+    LENGTHS_BYTES,
     RecordReader,
     encode_batch,
     encode_file_header,
@@ -177,13 +179,17 @@ class AppendFile:
         """A write's share of the compaction: begin it, go on with it."""
         compaction = self._compaction
         if compaction is None:
-            if self.file_bytes > 2 * self._live.size_bytes + self._floor_bytes:
+            if self.file_bytes > 1.5 * self._packed_bytes() + self._floor_bytes:
                 self._begin_compaction()
         elif not compaction.copied:
-            share = max(2 * written_bytes, COPY_FLOOR_BYTES)
+            share = max(4 * written_bytes, COPY_FLOOR_BYTES)
             compaction.step(min(share, COPY_CEILING_BYTES))
         elif self._size > compaction.size_bytes + self._floor_bytes:
             self._finish_unless_syncing()
+
+    def _packed_bytes(self) -> int:
+        """About how large a base of all that lives now would be."""
+        return self._live.size_bytes + LENGTHS_BYTES * len(self._live)
 
     def _finish_unless_syncing(self) -> None:
         """For a driver that never syncs: a copy that waits too long is finished by a write."""

@@ -39,6 +39,7 @@ _CRC = Struct(">I")
 _COUNTS = Struct(">II")
 _DELETED = 0xFFFFFFFF
 
+LENGTHS_BYTES = 8  # of a pair, in a body: how long its key and its value are
 FILE_HEADER_BYTES = _FILE.size + _CRC.size
 HEADER_BYTES = _HEAD.size + _CRC.size
 

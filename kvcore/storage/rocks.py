@@ -169,18 +169,18 @@ class Rocks:
         self._views: dict[RocksView, None] = {}
         self._written = self._durable = 0  # batches, since the start
         self._unflushed_bytes = 0
+        self._promise = -1
         self._told = _Told(str(self._path))
         self._final = _Told(str(self._path), self._failed)
         self._fs.lock()
         try:
             with self._told:
-                fd = os.open(self._fs.path("promise"), os.O_RDWR | os.O_CREAT, 0o600)
-                self._promise = os.fdopen(fd, "r+b", buffering=0)
+                self._promise = os.open(self._fs.path("promise"), os.O_RDWR | os.O_CREAT, 0o600)
                 self._check_promise()
                 self._db = Rdict(str(self._path), _options(flush_bytes))
                 self._tell_durable(self._lengths(), self._db.latest_sequence_number())
         except StorageError:
-            self._fs.close()
+            self._let_go()
             raise
 
     # -- reading ---------------------------------------------------------------------------
@@ -260,8 +260,7 @@ class Rocks:
                 with self._told:
                     self._db.close()  # what is in memory goes to a sorted file: a short start
             finally:
-                self._promise.close()
-                self._fs.close()
+                self._let_go()
 
     # -- inside ----------------------------------------------------------------------------
 
@@ -295,13 +294,13 @@ class Rocks:
 
     def _tell_durable(self, lengths: Mapping[str, int], sequence: int) -> None:
         head = _PROMISE.pack(_MAGIC, sequence, 0)[:-4]
-        self._promise.seek(0)
-        self._promise.write(head + crc32(head).to_bytes(4, "big"))
+        os.lseek(self._promise, 0, os.SEEK_SET)
+        os.write(self._promise, head + crc32(head).to_bytes(4, "big"))
         self._report(lengths)
 
     def _check_promise(self) -> None:
         """Refuse a store whose recovery would lose what was promised; nothing is changed."""
-        found = self._promise.read(_PROMISE.size)
+        found = os.read(self._promise, _PROMISE.size)
         if len(found) < _PROMISE.size or crc32(found[:-4]) != int.from_bytes(found[-4:], "big"):
             return  # a new store, or a power cut in the midst of saying it
         promised = _PROMISE.unpack(found)[1]
@@ -318,6 +317,11 @@ class Rocks:
                 "were synced. Nothing was changed; restore the files from a copy, or move the "
                 "store directory away to start empty"
             )
+
+    def _let_go(self) -> None:
+        if self._promise >= 0:
+            os.close(self._promise)
+        self._fs.close()
 
     def _check(self) -> None:
         if self._failure is not None:

@@ -1,15 +1,26 @@
 """Compaction pays as it goes, disturbs nobody, and counts only when it is whole."""
 
 import threading
+from contextlib import suppress
 from random import Random
 
+import pytest
+
+from kvcore.limits import KIB, MIB
 from kvcore.sim.disk import SimulatedDisk
 from kvcore.storage import appendfile
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Batch
 from kvcore.storage.compaction import TEMPORARY
 from kvcore.storage.files import OsFileSystem
-from tests.support.stores import TINY_FLOOR_BYTES, apply, contents, random_batch, simulated
+from tests.support.stores import (
+    TINY_FLOOR_BYTES,
+    apply,
+    contents,
+    random_batch,
+    rocks_store,
+    simulated,
+)
 
 
 def overwrite(store, rounds, sync=True):
@@ -30,6 +41,36 @@ def test_overwriting_the_same_keys_for_ever_keeps_the_files_small(tmp_path):
     assert most < 6 * store.live_bytes + 3 * TINY_FLOOR_BYTES
     assert store.generation > 10
     store.close()
+
+
+@pytest.mark.parametrize("engine", ["file", "rocksdb"])
+def test_overwriting_everything_takes_at_most_three_times_what_lives(tmp_path, engine):
+    """Beyond a constant: the file engine's floor, RocksDB's tables and its diary."""
+    if engine == "file":
+        store, constant = AppendFile(OsFileSystem(tmp_path), 256 * KIB), 256 * KIB
+    else:
+        store, constant = rocks_store(tmp_path, 256 * KIB), 1 * MIB
+    rng, most, count = Random(1), 0, 6 * 1024
+    for _ in range(6):
+        order = rng.sample(range(count), count)
+        for at in range(0, count, 8):
+            store.write(Batch([(b"%08d" % key, rng.randbytes(KIB)) for key in order[at : at + 8]]))
+            if at % 64 == 0:
+                store.sync()
+                most = max(most, disk_use(tmp_path))
+    live = count * (8 + KIB)
+    assert live < most <= 3 * live + constant
+    store.close()
+    assert disk_use(tmp_path) <= 3 * live + constant
+
+
+def disk_use(directory):
+    """The bytes of all files; some of RocksDB's go while they are counted."""
+    total = 0
+    for path in directory.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def test_a_purge_of_everything_gives_the_space_back(tmp_path):
