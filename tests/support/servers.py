@@ -143,6 +143,7 @@ def start(
     port: int = -1,
     within: float = READY_S,
     env: dict[str, str] | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Server:
     """Start a server on `store` and wait until it is ready.
 
@@ -164,6 +165,7 @@ def start(
         text=True,
         errors="replace",
         env=None if env is None else {**os.environ, **env},
+        pass_fds=pass_fds,
     )
     _running[process.pid] = process
     server = Server(kind, process, store)
