@@ -118,6 +118,18 @@ INSTALL_CHUNK_BYTES = 256 * KIB  # of a snapshot on its way to a follower
 LOG_KEPT_COUNT = 4096  # applied entries that a leader keeps for followers who lag
 LOG_KEPT_BYTES = 64 * MIB  # of their commands
 INSTALL_STALL_NS: Nanos = 10 * SECOND_NS  # how long a snapshot waits for its follower
+CLUSTER_PORT = 6222  # nats-server's default too
+PEER_AUTH_TIMEOUT_NS: Nanos = 2 * SECOND_NS  # from a link's first byte to its last proof
+PEER_LINE_BYTES = 1 * KIB  # of one line that is said before the proofs
+PEER_STRANGERS_COUNT = 64  # links whose other end has proved nothing yet
+PEER_PENDING_BYTES = 64 * MIB  # what a peer may leave unread before its link is dropped
+PEER_ADDRESSES_BYTES = 16 * KIB  # of one list of addresses
+PEER_ADDRESSES_COUNT = 64  # that peers may name, over and above our own routes
+PEER_GOSSIP_TRIES_COUNT = 30  # to reach an address that nobody configured
+PEER_REDIAL_MIN_NS: Nanos = 25 * MILLISECOND_NS  # doubled from try to try
+PEER_REDIAL_MAX_NS: Nanos = SECOND_NS
+CLUSTER_SECRET_MIN_BYTES = 16
+CLUSTER_SECRET_MAX_BYTES = 4 * KIB
 
 # The API of a cluster.
 LEADERLESS_WAIT_NS: Nanos = 500 * MILLISECOND_NS  # for a leader, by who asks how a stream is

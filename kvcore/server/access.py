@@ -197,6 +197,11 @@ def _responses(entry: Entry) -> Responses | None:
 
 
 def _tls(keys: Keys, entry: Entry) -> None:
+    keys.found["tls"] = read_tls(entry)
+
+
+def read_tls(entry: Entry) -> TlsSettings:
+    """A `tls` block."""
     said: dict[str, str | bool | int] = {}
     for key, value in as_block(entry).items():
         fill = _TLS.get(key.lower())
@@ -207,7 +212,7 @@ def _tls(keys: Keys, entry: Entry) -> None:
             raise ConfError(value.line, "insecure is for who connects, not for who listens")
         elif not value.used:
             raise ConfError(value.line, f"{key} comes later: this kvcore can't honour it")
-    keys.found["tls"] = TlsSettings(**said)  # type: ignore[arg-type]
+    return TlsSettings(**said)  # type: ignore[arg-type]
 
 
 def _first(entry: Entry) -> bool:

@@ -2,8 +2,8 @@
 
 All that arrives in one turn of the event loop is handed to the node event by event; then
 one `flush` carries out what the node wants: one batch per engine, one write per
-connection, closes after writes, one request to the disk. No task, no future and no queue
-per message: a callback, a few dicts, and the next turn.
+connection and per peer, closes after writes, one request to the disk. No task, no future and
+no queue per message: a callback, a few dicts, and the next turn.
 
 The order inside a flush is what makes an ack true. Batches are written before the sync is
 asked for; an ack is born when `Synced` is handled, so it leaves in a later flush than the
@@ -15,11 +15,12 @@ leaves. `sync` decides when `Synced` comes: `always` after the disk said so, `in
                                             ▲                                      │
                                             └──────── Synced, in a later turn ◀────┘
 
-Time is the wall clock made monotone. A client that leaves more than
-`limits.PENDING_OUTPUT_BYTES` unread is a slow consumer and is closed; when the disk lags so
-far that `limits.UNSYNCED_INPUT_BYTES` wait for it, reading stops until it has caught up.
+Time is the wall clock made monotone. When a timer is due, what lies in the sockets is read
+first: a process that stood still must not take itself for one whose leader fell silent. When
+the disk lags so far that `limits.UNSYNCED_INPUT_BYTES` of clients wait for it, they are read
+again once it has caught up.
 
-Left out: sockets and files, which `listener.py` and `disk.py` bring.
+Left out: sockets and files, which `clients.py`, `mesh.py` and `disk.py` bring.
 """
 
 import asyncio
@@ -30,23 +31,22 @@ from typing import Protocol
 from kvcore import limits
 from kvcore.limits import SECOND_NS, Nanos
 from kvcore.node.io import (
-    ClientClosed,
-    ClientConnected,
-    ClientData,
     Effects,
     Event,
     Measured,
     Operator,
     Order,
+    PeerClosed,
+    PeerConnected,
+    PeerData,
     Synced,
     TimerFired,
 )
 from kvcore.node.sight import Report
+from kvcore.server.clients import Clients
 from kvcore.server.disk import Disk
 from kvcore.server.settings import Sync
 from kvcore.storage.base import Storage, StorageError
-
-SLOW_CONSUMER = b"-ERR 'Slow Consumer'\r\n"
 
 
 class Core(Protocol):
@@ -60,6 +60,16 @@ class Core(Protocol):
 
     def deadline(self) -> Nanos | None:
         """When it wants a `TimerFired`."""
+
+
+class Links(Protocol):
+    """Who has the links to the cluster's other servers."""
+
+    def send(self, peer: str, data: bytes) -> None:
+        """Bytes for a peer, lost if there is no link."""
+
+    def unlink(self, peer: str) -> None:
+        """Close a link on which nothing made sense."""
 
 
 class Recorder(Protocol):
@@ -111,63 +121,52 @@ class Driver:
         self._measure = measure
         self._measure_at: Nanos = 0
         self._disk = Disk(loop, self._sync_stores, self._synced, self.fail)
-        self._transports: dict[int, asyncio.Transport] = {}
-        self._graces: dict[int, asyncio.TimerHandle] = {}  # sockets that still send their last
-        self._sockets = 0
-        self._made = 0
+        self.clients = Clients(loop, self._take)
+        self.links: Links | None = None  # a server on its own has none
         self._scheduled = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Nanos | None = None
+        self._timer_polls = False  # the sockets are being read before it counts
         self._timer_due = False
         self._asked = self._answered = -1  # the highest tickets
         self._unsynced_bytes = 0
         self._dirty = False
-        self._paused = False
         self._ended = False
         self._resting: asyncio.Future[None] | None = None
-        self.slow_consumers = 0
         self._schedule()
         if sync == "interval":
             self._sync_later()
 
-    # What the listener tells.
+    # What sockets tell.
 
     def connected(self, transport: asyncio.Transport) -> int:
         """A new client; the number by which it is known from now on."""
-        self._made += 1
-        self._sockets += 1
-        conn = self._made
-        self._transports[conn] = transport
-        peer = transport.get_extra_info("peername") or ("", 0)
-        if self._paused:
-            transport.pause_reading()
-        self._take(ClientConnected(conn, str(peer[0]), int(peer[1])))
-        return conn
+        return self.clients.connected(transport)
 
     def secured(self, conn: int, transport: asyncio.Transport) -> bool:
         """The client speaks TLS from now on; False if it was closed in the meantime."""
-        if conn not in self._transports:
-            return False
-        self._transports[conn] = transport
-        if self._paused:
-            transport.pause_reading()
-        return True
+        return self.clients.secured(conn, transport)
 
     def data(self, conn: int, data: bytes) -> None:
         """Bytes from a client."""
-        self._unsynced_bytes += len(data)
-        self._take(ClientData(conn, data))
+        if self.clients.data(conn, data):
+            self._unsynced_bytes += len(data)
 
     def closed(self, conn: int, reason: str) -> None:
         """The client's socket is gone, whoever closed it."""
-        self._sockets -= 1
-        if (grace := self._graces.pop(conn, None)) is not None:
-            grace.cancel()
-        self._forget(conn, reason)
+        self.clients.closed(conn, reason)
 
-    def _forget(self, conn: int, reason: str) -> None:
-        if self._transports.pop(conn, None) is not None:
-            self._take(ClientClosed(conn, reason))
+    def linked(self, peer: str) -> None:
+        """There is a link to this server of the cluster."""
+        self._take(PeerConnected(peer))
+
+    def peer_data(self, peer: str, data: bytes) -> None:
+        """Bytes from it."""
+        self._take(PeerData(peer, data))
+
+    def unlinked(self, peer: str, reason: str) -> None:
+        """The link is gone, with what was on its way."""
+        self._take(PeerClosed(peer, reason))
 
     def order(self, order: Order) -> None:
         """What an operator wants."""
@@ -185,7 +184,12 @@ class Driver:
     @property
     def connections(self) -> int:
         """How many sockets are open, those that are being closed too."""
-        return self._sockets
+        return self.clients.sockets
+
+    @property
+    def slow_consumers(self) -> int:
+        """How many clients were closed because they didn't read."""
+        return self.clients.slow_consumers
 
     # The turn.
 
@@ -245,32 +249,20 @@ class Driver:
         for engine, batch in effects.batches.items():
             self._stores[engine].write(batch)
         for conn, data in effects.writes.items():
-            transport = self._transports.get(conn)
-            if transport is not None:
-                self._send(conn, transport, data)
+            self.clients.write(conn, data)
         for conn in effects.closes:
-            transport = self._transports.pop(conn, None)
-            if transport is not None:
-                self._close(conn, transport)
+            self.clients.close(conn)
+        if self.links is not None:
+            for peer, data in effects.peers.items():
+                self.links.send(peer, data)
+            for peer in effects.unlinks:
+                self.links.unlink(peer)
         return effects.sync
-
-    def _send(self, conn: int, transport: asyncio.Transport, data: bytes) -> None:
-        if transport.get_write_buffer_size() <= limits.PENDING_OUTPUT_BYTES:
-            transport.write(data)
-            return
-        self.slow_consumers += 1
-        transport.write(SLOW_CONSUMER)
-        self._close(conn, transport)
-        self._loop.call_soon(self._forget, conn, "Slow Consumer")
-
-    def _close(self, conn: int, transport: asyncio.Transport) -> None:
-        """Close once all is sent, or when the peer has not read it for too long."""
-        transport.close()
-        grace = limits.CLOSE_GRACE_NS / SECOND_NS
-        self._graces[conn] = self._loop.call_later(grace, transport.abort)
 
     def _set_timer(self) -> None:
         at = self._core.deadline()
+        if self._timer_polls:
+            return
         if at == self._timer_at and at is not None and self._timer is not None:
             return
         if self._timer is not None:
@@ -286,6 +278,12 @@ class Driver:
         if self._timer_at is not None and self._clock() < self._timer_at:
             self._set_timer()  # the wall clock is behind the loop's
             return
+        # uvloop runs timers before it polls, asyncio one round after: two rounds do for both.
+        self._timer_polls = True
+        self._loop.call_soon(self._loop.call_soon, self._timer_polled)
+
+    def _timer_polled(self) -> None:
+        self._timer_polls = False
         self._timer_due = True
         self._schedule()
 
@@ -318,14 +316,7 @@ class Driver:
     def _hold_back(self) -> None:
         if not self._disk.busy:
             self._unsynced_bytes = 0
-        too_much = self._unsynced_bytes > limits.UNSYNCED_INPUT_BYTES
-        if too_much != self._paused:
-            self._paused = too_much
-            for transport in self._transports.values():
-                if too_much:
-                    transport.pause_reading()
-                else:
-                    transport.resume_reading()
+        self.clients.hold(paused=self._unsynced_bytes > limits.UNSYNCED_INPUT_BYTES)
 
     # The end.
 
@@ -364,13 +355,11 @@ class Driver:
             self.fail(str(error))
             return
         self._end()
-        for transport in self._transports.values():
-            transport.close()
+        self.clients.close_all()
 
     def abort(self) -> None:
         """Drop the clients that are left, with what they have not read."""
-        for transport in list(self._transports.values()):
-            transport.abort()
+        self.clients.abort()
 
     def stop_disk(self) -> None:
         """End the disk's thread, which a loop that was closed has left behind."""

@@ -60,6 +60,12 @@ FLAGS: tuple[Flag, ...] = (
         ("sl signal", "signal", "tell a running server: ldm|stop|quit|term|reopen=PID or PIDFILE"),
         ("engine", "engine", "what keeps file streams: file (default) or rocksdb"),
         ("sync", "sync", "when an ack is safe: always (default), interval or never"),
+        ("cluster cluster_listen", "cluster_listen", "address for peers: nats://HOST:PORT"),
+        ("cluster_name", "cluster_name", "name of the cluster, the same on all its servers"),
+        ("routes", "routes", "peers to connect to: nats://HOST:PORT,… (this server may be one)"),
+        ("cluster_advertise", "cluster_advertise", "HOST:PORT at which peers reach this server"),
+        ("cluster_secret_file", "cluster_secret_file", "file with the secret that peers must know"),
+        ("timers", "cluster_timers", "how soon a leader is missed: kvcore (default) or nats"),
         ("record", "record", "write every event to this file, for replay (holds passwords)"),
     ),
     *_rows(
@@ -70,6 +76,7 @@ FLAGS: tuple[Flag, ...] = (
             "http_port",
             "port for HTTP monitoring: /varz, /healthz (-1: any free one)",
         ),
+        ("cluster_size", "cluster_size", "servers that found the cluster (default: all routes)"),
         ("parent-fd", "parent_fd", "end when this pipe's other end closes"),
         ("synced-fd", "synced_fd", "write to this file how much of each log is durable"),
     ),
@@ -90,14 +97,7 @@ FLAGS: tuple[Flag, ...] = (
         ("v version", "version", "show the version"),
         ("h help", "help", "show this text"),
     ),
-    *_rows(
-        "later",
-        ("cluster", "clustering", "value"),
-        ("cluster_listen", "clustering", "value"),
-        ("cluster_name", "clustering", "value"),
-        ("routes", "clustering", "value"),
-        ("ms https_port", "HTTPS for monitoring", "value"),
-    ),
+    *_rows("later", ("ms https_port", "HTTPS for monitoring", "value")),
 )
 _BY_NAME = {name: flag for flag in FLAGS for name in flag.names}
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
@@ -186,5 +186,4 @@ def usage() -> str:
         names = ", ".join(map(_dashed, flag.names))
         takes = "" if flag.kind == "switch" else f" <{flag.kind}>"
         lines.append(f"  {names + takes:<34} {flag.help}")
-    lines += ["", "Clustering comes later."]
     return "\n".join(lines) + "\n"

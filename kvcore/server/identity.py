@@ -35,6 +35,7 @@ def node_config(
         port=port,
         http_port=http_port,
         http_host=settings.http_host if http_port else "",
+        cluster=settings.cluster.config() if settings.cluster is not None else None,
         store_dir=os.path.realpath(settings.store_dir) if settings.jetstream else "",
     )
     return NodeConfig(

@@ -90,11 +90,16 @@ class Connection(asyncio.Protocol):
         self._driver.closed(self._conn, str(exc) if exc else "Client Closed")
 
 
-def write_ports_file(directory: str, name: str, pid: int, config: NodeConfig) -> Path:
-    """Tell scripts that started us on any free port which one it is; the file's path."""
+def write_ports_file(
+    directory: str, name: str, pid: int, config: NodeConfig, cluster: tuple[str, int] | None = None
+) -> Path:
+    """Tell scripts that started us on any free port which one it is; the file's path. `cluster`
+    is where peers come in."""
     ports = {"nats": [f"nats://{_reached(config.host, config.port)}"]}
     if config.http_port:
         ports["monitoring"] = [f"http://{_reached(config.http_host, config.http_port)}"]
+    if cluster is not None:
+        ports["cluster"] = [f"nats://{_reached(*cluster)}"]
     path = Path(directory) / f"{name}_{pid}.ports"
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text(json.dumps(ports, separators=(",", ":")), encoding="utf-8")

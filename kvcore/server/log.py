@@ -39,6 +39,10 @@ class Log:
         """What an operator should look at."""
         self._line("WRN", text)
 
+    def error(self, text: str) -> None:
+        """What went wrong, and is tried again."""
+        self._line("ERR", text)
+
     def fatal(self, text: str) -> None:
         """Why the server ends."""
         self._line("FTL", text)

@@ -40,6 +40,7 @@ from kvcore.server.listener import (
     write_ports_file,
 )
 from kvcore.server.log import Log
+from kvcore.server.mesh import Mesh
 from kvcore.server.monitoring import Monitoring
 from kvcore.server.process import ProcessError
 from kvcore.server.record import RunRecorder
@@ -66,8 +67,9 @@ def serve(argv: Sequence[str], name: str = "kvcore") -> int:
             return 0
         settings = read(given, name, os.environ)
         require_libraries(settings.users, settings.nkeys)
-        if settings.tls is not None:
-            make_context(settings.tls)
+        for tls in (settings.tls, settings.cluster.tls if settings.cluster else None):
+            if tls is not None:
+                make_context(tls)
     except (flags.FlagError, SettingsError, ProcessError, SecretsError, TlsError) as error:
         sys.stderr.write(f"{name}: {error}\n")
         return 1
@@ -122,6 +124,7 @@ class Server:
         self._door: Door | None = None
         self._http: asyncio.Server | None = None
         self._monitoring: Monitoring | None = None
+        self._mesh: Mesh | None = None
 
     def run(self) -> int:
         """Serve; the exit code."""
@@ -154,6 +157,7 @@ class Server:
             say.warn(warning)
         listener = bind(settings.host, settings.port)
         http = self._bind_http()
+        peers = self._bind_peers()
         http_port = http.getsockname()[1] if http is not None else 0
         engines = durable_engines(settings)
         config = node_config(settings, listener.getsockname()[1], http_port, engines)
@@ -165,8 +169,15 @@ class Server:
         if http is not None:
             await self._monitor(http, node, self._driver)
         self._watch_signals(self._driver)
+        if settings.cluster is not None:
+            rng = Random(os.urandom(8))  # not the node's, which a recording replays
+            name = config.server_name
+            self._mesh = Mesh(settings.cluster, name, self._driver, rng, self._log)
+            self._driver.links = self._mesh
         self._listening = await self._listen(listener, self._driver)
-        self._write_files(config)
+        if self._mesh is not None and peers is not None:
+            await self._mesh.open(peers)
+        self._write_files(config, peers)
         say.info(f"Listening for client connections on {shown(config.host, config.port)}")
         say.info("Server is ready")
         gc.collect()
@@ -190,6 +201,12 @@ class Server:
         if not settings.http_port:
             return None
         return bind(settings.http_host, settings.http_port, port_flag="-m", host_flag="--http_host")
+
+    def _bind_peers(self) -> socket.socket | None:
+        cluster = self._settings.cluster
+        if cluster is None:
+            return None
+        return bind(cluster.host, cluster.port, port_flag="--cluster", host_flag="--cluster")
 
     async def _monitor(self, listener: socket.socket, node: Node, driver: Driver) -> None:
         host = self._settings.http_host
@@ -235,12 +252,14 @@ class Server:
         self._log.info("TLS required for client connections")
         return await self._door.open(listener)
 
-    def _write_files(self, config: NodeConfig) -> None:
+    def _write_files(self, config: NodeConfig, peers: socket.socket | None) -> None:
         pid = os.getpid()
+        cluster = self._settings.cluster
+        where = (cluster.host, peers.getsockname()[1]) if cluster and peers else None
         if self._settings.ports_dir:
             directory = self._settings.ports_dir
             with _named("the ports file", directory):
-                path = write_ports_file(directory, "nats-server", pid, config)
+                path = write_ports_file(directory, "nats-server", pid, config, where)
             self._files.append(path)
         if self._settings.pid_file:
             path = Path(self._settings.pid_file)
@@ -288,10 +307,14 @@ class Server:
         if self._door is not None:
             self._door.close()
         self._driver.finish()
+        if self._mesh is not None:
+            self._mesh.close()
         await self._goodbye(self._driver)
         if self._http is not None and self._monitoring is not None:
             self._http.close()
             self._monitoring.close()
+        if self._mesh is not None:
+            self._mesh.abort()
         if self._exit_code == 0:
             for store in self._stores.values():
                 store.close()

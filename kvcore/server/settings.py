@@ -22,8 +22,9 @@ from typing import Literal, TypeAlias, get_args
 from kvcore import limits
 from kvcore.limits import Nanos
 from kvcore.node.config import NkeyUser, User
-from kvcore.server import conf, flags
+from kvcore.server import clustering, conf, flags
 from kvcore.server.access import ACCESS, TlsSettings
+from kvcore.server.clustering import ClusterError, ClusterSettings
 from kvcore.server.conf import ConfError, Entry
 from kvcore.server.readers import (
     Keys,
@@ -78,6 +79,7 @@ class Settings:
     nkeys: tuple[NkeyUser, ...] = ()
     no_auth_user: str = ""
     tls: TlsSettings | None = None
+    cluster: ClusterSettings | None = None
     ports_dir: str = ""
     pid_file: str = ""
     log_file: str = ""
@@ -105,7 +107,14 @@ def read(given: dict[str, flags.Value], name: str, environment: Mapping[str, str
     settings = dataclasses.replace(Settings(), **found, warnings=tuple(warnings))  # type: ignore[arg-type]
     settings = dataclasses.replace(settings, http_host=settings.http_host or settings.host)
     _check(settings)
-    return settings
+    if settings.cluster is None:
+        return settings
+    name, jetstream = settings.server_name, settings.jetstream
+    try:
+        cluster = clustering.checked(settings.cluster, name, jetstream=jetstream)
+    except ClusterError as error:
+        raise SettingsError(str(error)) from error
+    return dataclasses.replace(settings, cluster=cluster)
 
 
 def _from_flags(given: dict[str, flags.Value], found: dict[str, object]) -> None:
@@ -118,6 +127,10 @@ def _from_flags(given: dict[str, flags.Value], found: dict[str, object]) -> None
     if "user" in given:
         found["users"] = (User(str(given.pop("user")), str(given.pop("password"))),)
     _tls_from_flags(given, found)
+    try:
+        clustering.from_flags(given, found)
+    except ClusterError as error:
+        raise SettingsError(str(error)) from error
     if given.pop("no_jetstream", False):
         given["jetstream"] = False
     if given.pop("debug_trace", False):
@@ -254,7 +267,7 @@ _TOP: dict[str, Reader] = {
     "lame_duck_grace_period": duration("lame_duck_grace"),
     **ACCESS,
     "jetstream": _jetstream,
-    "cluster": later("clustering"),
+    "cluster": clustering.read_cluster,
     "leafnodes": ignored("leafnodes"),
     "websocket": ignored("websocket"),
 }

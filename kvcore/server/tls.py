@@ -59,6 +59,19 @@ def make_context(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
+def make_dialing_context(settings: TlsSettings) -> ssl.SSLContext:
+    """The same for who dials a peer: it is known by the server's name in its certificate, which
+    the caller checks, not by its address. Raises `TlsError`."""
+    try:
+        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.ca_file)
+        context.check_hostname = False
+        context.minimum_version = _VERSIONS[settings.min_version]
+        context.load_cert_chain(settings.cert_file, settings.key_file, password=_no_password)
+    except (OSError, ValueError) as error:
+        raise TlsError(f"can't use the cluster's TLS files: {_reason(error)}") from error
+    return context
+
+
 def _no_password() -> str:
     raise ValueError("the key is encrypted, and a server has nobody to ask for the password")
 

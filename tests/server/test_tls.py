@@ -100,10 +100,10 @@ def test_what_is_said_while_tls_takes_over_arrives_after_it(serving, authority: 
     async def act(driver: Driver, port: int, notes: list[str]) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         await reader.readline()
-        conn = max(driver._transports)
-        while not driver._transports[conn].is_over:
+        conn = max(driver.clients._transports)
+        while not driver.clients._transports[conn].is_over:
             await asyncio.sleep(0)
-        driver._transports[conn].write(b"+OK\r\n")
+        driver.clients._transports[conn].write(b"+OK\r\n")
         await writer.start_tls(authority.context(), server_hostname="127.0.0.1")
         assert await reader.readline() == b"+OK\r\n"
         await leave(writer)
