@@ -1,6 +1,7 @@
 """The turn: what leaves when, and what happens when the disk refuses."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
@@ -8,8 +9,18 @@ import pytest
 
 from kvcore import limits
 from kvcore.limits import MILLISECOND_NS
-from kvcore.node.io import ClientClosed, ClientData, Effects, Synced, TimerFired
+from kvcore.node.io import (
+    ClientClosed,
+    ClientData,
+    Effects,
+    PeerClosed,
+    PeerConnected,
+    PeerData,
+    Synced,
+    TimerFired,
+)
 from kvcore.server.driver import Clock, Driver
+from kvcore.server.main import new_event_loop
 
 
 class Bench:
@@ -293,5 +304,135 @@ def test_the_recorder_sees_each_event_before_it_is_handled_and_each_turn(core, d
         await until(lambda: pipe.sent)
         assert notes.seen == ["ClientConnected", "ClientData", "turn", "Synced", "turn"]
         assert ClientData(conn, b"x") in core.events
+
+    run(scenario)
+
+
+# Peers.
+
+
+class Links:
+    """What a mesh would be asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple] = []
+
+    def send(self, peer: str, data: bytes) -> None:
+        self.asked.append(("send", peer, data))
+
+    def unlink(self, peer: str) -> None:
+        self.asked.append(("unlink", peer))
+
+
+class PeerCore:
+    """Answers each peer's bytes in upper case, and gives up a peer that says `bad`."""
+
+    def __init__(self) -> None:
+        self.turns: list[list[object]] = [[]]
+        self.events: list[object] = []
+        self.wake: int | None = None
+
+    def handle(self, event, now) -> None:
+        self.turns[-1].append(event)
+        self.events.append(event)
+        if event == TimerFired():
+            self.wake = None
+
+    def effects(self) -> Effects:
+        turn = self.turns[-1]
+        self.turns.append([])
+        peers: dict[str, bytes] = {}
+        for event in turn:
+            if isinstance(event, PeerData):
+                peers[event.peer] = peers.get(event.peer, b"") + event.data.upper()
+        return Effects(peers=peers, unlinks=tuple(p for p, data in peers.items() if data == b"BAD"))
+
+    def deadline(self):
+        return self.wake
+
+
+def test_a_peer_gets_one_write_a_turn_and_a_node_may_give_it_up(disk):
+    async def scenario() -> None:
+        core = PeerCore()
+        bench = Bench(core, disk)
+        links = bench.driver.links = Links()
+        bench.driver.linked("n2")
+        bench.driver.linked("n3")
+        for peer, data in (("n2", b"a"), ("n3", b"bad"), ("n2", b"b")):
+            bench.driver.peer_data(peer, data)
+        bench.driver.unlinked("n2", "gone")
+        await until(lambda: links.asked)
+        assert links.asked == [("send", "n2", b"AB"), ("send", "n3", b"BAD"), ("unlink", "n3")]
+        assert core.turns[0][:2] == [PeerConnected("n2"), PeerConnected("n3")]
+        assert core.turns[0][-1] == PeerClosed("n2", "gone")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, new_event_loop])
+def test_what_lay_in_the_sockets_when_a_timer_was_due_is_handled_before_it(disk, loop):
+    """A process stood still while its leader went on: it must hear the leader first."""
+
+    async def scenario() -> None:
+        core = PeerCore()
+        bench = Bench(core, disk)
+        ours, theirs = socket.socketpair()
+        transport, _ = await asyncio.get_running_loop().create_connection(
+            lambda: Peer(bench.driver), sock=ours
+        )
+        await until(lambda: PeerConnected("n2") in core.events)
+        core.wake = Clock()() + 20 * MILLISECOND_NS
+        due = core.wake + 20 * MILLISECOND_NS
+        bench.driver.linked("n3")  # a turn, so that the timer is set
+        await until(lambda: core.turns[-2])
+        theirs.send(b"heartbeat")
+        while Clock()() < due:
+            pass  # the process stands still
+        await until(lambda: TimerFired() in core.events)
+        assert core.events.index(PeerData("n2", b"heartbeat")) < core.events.index(TimerFired())
+        transport.close()
+        theirs.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(scenario())
+
+
+class Peer(asyncio.Protocol):
+    """A link without a handshake."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.driver.linked("n2")
+
+    def data_received(self, data: bytes) -> None:
+        self.driver.peer_data("n2", data)
+
+
+# Clients behind a partition.
+
+
+def test_a_client_that_is_cut_off_hears_nothing_and_is_not_heard(core, disk, make_pipe):
+    async def scenario() -> None:
+        bench = Bench(core, disk)
+        pipe = make_pipe()
+        conn = bench.driver.connected(pipe)
+        bench.driver.data(conn, b"now one")
+        await until(lambda: pipe.sent == [b"one"])
+        bench.driver.clients.cut(("127.0.0.1:5",))
+        bench.driver.data(conn, b"now two")
+        bench.driver.closed(conn, "Client Closed")
+        late = make_pipe()
+        bench.driver.connected(late)
+        await asyncio.sleep(0)
+        assert pipe.sent == [b"one"]
+        assert ClientClosed(conn, "Client Closed") not in core.events
+        assert not pipe.aborted
+        bench.driver.clients.heal()
+        assert pipe.aborted
+        assert late.aborted
+        assert ClientClosed(conn, "Client Closed") in core.events
+        assert ClientData(conn, b"now two") not in core.events
 
     run(scenario)

@@ -4,9 +4,10 @@ import pytest
 
 from kvcore.limits import GIB, KIB, MINUTE_NS, SECOND_NS
 from kvcore.nats.permissions import Permissions, Responses, Rule
-from kvcore.node.config import NkeyUser, User
+from kvcore.node.config import NATS_TIMERS, ClusterConfig, NkeyUser, Timers, User
 from kvcore.server import conf, flags
 from kvcore.server.access import TlsSettings
+from kvcore.server.clustering import Route
 from kvcore.server.settings import SettingsError, read
 
 
@@ -79,8 +80,7 @@ def test_dv_is_debug_and_trace():
         (["--port", "many"], "flag --port is a number, not 'many'"),
         (["-js=maybe"], "true or false"),
         (["-p", "1", "extra"], "'extra'"),
-        (["--cluster", "nats://x:1"], "clustering comes later"),
-        (["--routes=nats://x:1"], "clustering comes later"),
+        (["--cluster"], "flag --cluster needs a value"),
         (["--sync-interval", "soon"], "no duration"),
     ],
 )
@@ -238,7 +238,13 @@ def test_a_variable_may_come_from_the_environment(file):
         ("tls { insecure: true }\n", 1, "who connects"),
         ("tls { handshake_first: auto }\n", 1, "true or false"),
         ("tls { min_version: 1.1 }\n", 1, "1.2 or 1.3"),
-        ("cluster { name: x }\n", 1, "clustering comes later"),
+        ("cluster {\n nmae: x }\n", 2, r'unknown field "nmae": did you mean "name"\?'),
+        ("cluster {\n routes: [x] }\n", 2, "routes: 'x' is no address such as nats://"),
+        ("cluster {\n listen: here }\n", 2, "listen: 'here' is no address such as"),
+        ("cluster { authorization { token: x } }\n", 1, "does not support tokens"),
+        ("cluster { authorization { user: x } }\n", 1, "go together"),
+        ("cluster { authorization { users: [] } }\n", 1, "multiple users"),
+        ("cluster { permissions { import: x } }\n", 1, "comes later"),
         ("\naccounts { A { users: [] } }\n", 2, "accounts but .SYS come later"),
         (
             "authorization { users: [{user: a, password: b, permissions: {publsh: a}}] }",
@@ -337,3 +343,125 @@ def test_secrets_are_never_in_a_settings_repr(file):
 )
 def test_sizes_are_nats_servers(word, count):
     assert conf.size(word) == count
+
+
+# The cluster.
+
+JOINED = ("-n", "n1", "--cluster_name", "c", "--cluster", "nats://127.0.0.1:6222")
+THREE = "nats://127.0.0.1:6222,nats://127.0.0.1:6223,nats://localhost:6224"
+
+
+def test_a_cluster_is_named_by_nats_servers_flags():
+    found = settings(*JOINED, "--routes", THREE).cluster
+    assert (found.name, found.host, found.port) == ("c", "127.0.0.1", 6222)
+    assert [route.port for route in found.routes] == [6222, 6223, 6224]
+    assert found.config() == ClusterConfig("c", 3)
+    assert settings().cluster is None
+
+
+def test_a_servers_own_address_among_its_routes_counts_once():
+    for routes in (THREE, "nats://127.0.0.1:6223,nats://127.0.0.1:6224", THREE + "," + THREE):
+        assert settings(*JOINED, "--routes", routes).cluster.config().size == 3
+    assert settings(*JOINED, "--routes", THREE, "--cluster_size", "5").cluster.config().size == 5
+
+
+@pytest.mark.parametrize(("name", "timers"), [("kvcore", Timers()), ("nats", NATS_TIMERS)])
+def test_timers_are_ours_or_those_of_nats(name, timers):
+    found = settings(*JOINED, "--routes", THREE, "--timers", name).cluster
+    assert found.config().timers == timers
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--routes", THREE], "solicited routes require cluster capabilities, e.g. --cluster"),
+        (["--cluster_name", "c"], "cluster capabilities, e.g. --cluster"),
+        (["--timers", "nats"], "cluster capabilities, e.g. --cluster"),
+        ([*JOINED[2:], "--routes", THREE], "a server name: -n or --server_name"),
+        ([*JOINED[:2], *JOINED[4:], "--routes", THREE], "a name: --cluster_name"),
+        ([*JOINED], "requires configured routes: --routes, or --cluster_size 1"),
+        ([*JOINED, "--routes", "x"], "--routes: 'x' is no address such as nats://"),
+        ([*JOINED, "--routes", "nats://u:p@x"], "'nats://x' is no address.*port is missing"),
+        ([*JOINED, "--routes", "nats://u@x:1"], "user and password go together"),
+        ([*JOINED, "--routes", "http://x:1"], "no address such as"),
+        ([*JOINED, "--routes", "nats://x:99999"], "no address such as"),
+        ([*JOINED, "--routes", THREE, "--timers", "slow"], "kvcore or nats, not 'slow'"),
+        ([*JOINED, "--routes", THREE, "--cluster_size", "-1"], "1 or more"),
+        ([*JOINED, "--routes", THREE, "--cluster_name", "a b"], "no white space"),
+        ([*JOINED, "--routes", THREE, "--cluster", "nats://u:$2a$10$x@h:1"], "kept as a hash"),
+        ([*JOINED, "--routes", THREE, "--cluster_secret_file", "/nowhere"], "/nowhere: No such"),
+        ([*JOINED, "--routes", THREE, "--cluster_advertise", "x"], "--cluster_advertise: 'x'"),
+    ],
+)
+def test_a_cluster_that_makes_no_sense_is_refused_with_the_remedy(words, said):
+    with pytest.raises(SettingsError, match=said) as refused:
+        settings(*words)
+    assert "\n" not in str(refused.value)
+    assert "u:p" not in str(refused.value)
+
+
+def test_without_jetstream_a_cluster_needs_no_names_and_no_routes():
+    found = settings("--no-jetstream", "--cluster", "nats://127.0.0.1:-1").cluster
+    assert (found.port, found.name, found.config().size) == (-1, "kvcore", 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "said"),
+    [
+        ("short", 0o600, "must have 16 to 4096 bytes: openssl rand -hex 32 >"),
+        ("x" * 5000, 0o600, "must have 16 to 4096 bytes"),
+        ("0123456789abcdef", 0o644, "others may read the secret file .*: chmod 600"),
+        ("0123456789abcdef\n", 0o600, ""),
+    ],
+)
+def test_a_secret_file_is_long_enough_and_its_owners_alone(tmp_path, content, mode, said):
+    path = tmp_path / "secret"
+    path.write_text(content)
+    path.chmod(mode)
+    words = (*JOINED, "--routes", THREE, "--cluster_secret_file", str(path))
+    if said:
+        with pytest.raises(SettingsError, match=said):
+            settings(*words)
+    else:
+        assert settings(*words).cluster.secret == b"0123456789abcdef"
+        assert "0123456789abcdef" not in repr(settings(*words))
+
+
+CLUSTER_CONF = """
+server_name: n1
+cluster {
+  name: c, listen: "127.0.0.1:7222", no_advertise: true
+  routes: [ nats://a:b@127.0.0.1:7223, "nats-route://127.0.0.1:7224" ]
+  authorization { user: ann, password: long-and-secret, timeout: 0.5 }
+  tls { cert_file: c.pem, key_file: k.pem, ca_file: a.pem, timeout: 1 }
+}
+"""
+
+
+def test_a_cluster_in_a_configuration_file_and_flags_that_win(tmp_path):
+    path = tmp_path / "a.conf"
+    path.write_text(CLUSTER_CONF)
+    all_settings = settings("-c", str(path))
+    found = all_settings.cluster
+    assert (found.name, found.port, found.user, found.timeout) == ("c", 7222, "ann", SECOND_NS // 2)
+    assert found.routes == (Route("127.0.0.1", 7223, "a", "b"), Route("127.0.0.1", 7224))
+    assert found.tls.verify is True
+    assert found.config().size == 3
+    assert found.key() == b"user\nann\nlong-and-secret"
+    assert found.key(found.routes[0]) == b"user\na\nb"
+    assert "long-and-secret" not in repr(all_settings)
+    assert "cluster.no_advertise is ignored" in all_settings.warnings[0]
+    flagged = settings("-c", str(path), "--cluster_name", "d", "--cluster", "nats://u:p@h:1")
+    assert (flagged.cluster.name, flagged.cluster.host, flagged.cluster.user) == ("d", "h", "u")
+    assert len(flagged.cluster.routes) == 2
+
+
+def test_a_cluster_has_one_kind_of_secret(tmp_path):
+    path = tmp_path / "a.conf"
+    secret = "authorization { user: u, password: p }, secret_file: x"
+    path.write_text(f"server_name: n1, cluster {{ name: c, size: 1, {secret} }}")
+    with pytest.raises(SettingsError, match="not both"):
+        settings("-c", str(path))
+    path.write_text("server_name: n1, cluster { name: c, size: 1, tls { cert_file: x } }")
+    with pytest.raises(SettingsError, match="cert_file, key_file and ca_file"):
+        settings("-c", str(path))
