@@ -121,6 +121,13 @@ def test_one_turn_with_an_end_and_a_new_link_keeps_the_new_one():
     assert victim.node.peers.names == ("b",)
 
 
+def test_a_link_that_ended_in_the_turn_of_its_bad_frame_is_not_asked_to_be_closed():
+    victim = Victim()
+    victim.turn(PeerConnected("b"), PeerData("b", HELLO))
+    effects = victim.turn(PeerData("b", b"\xff" * 9), PeerClosed("b"))
+    assert (effects.unlinks, dict(effects.peers)) == ((), {})
+
+
 def test_a_message_that_goes_to_another_subject_than_it_shows_does_so_here_too():
     victim = Victim()
     pieces = frames.carried("to.here", "shown", "", None, b"hi", queues=("q",))

@@ -275,6 +275,19 @@ def test_interest_that_comes_and_goes_at_random_ends_up_the_same_on_both_sides(s
     assert mesh.unlinked == []
 
 
+@SEEDS
+def test_what_is_wanted_between_a_link_and_its_introduction_is_told_once(seed):
+    mesh = Mesh("a", "b", seed=seed, linked=False)
+    taker, publisher = mesh.client("a"), mesh.client("b")
+    mesh.link("a", "b")
+    mesh.say(taker, b"SUB x 1\r\nSUB y 2\r\nUNSUB 2\r\n", settle=False)
+    mesh.settle()
+    for subject in "xy":
+        mesh.publish(publisher, subject, subject.encode())
+    assert payloads(mesh.heard(taker)) == [b"x"]
+    assert mesh.unlinked == []
+
+
 def test_a_long_list_is_told_in_slices_and_what_is_new_goes_before_it(monkeypatch):
     monkeypatch.setattr(limits, "INTEREST_PER_TURN_COUNT", 10)
     mesh = Mesh("a", "b", linked=False)
@@ -413,9 +426,10 @@ def test_what_a_consumer_delivers_reaches_its_client_on_another_server():
 
 @pytest.mark.parametrize("near", ["", "SUB d 1", "SUB d q 1", "SUB d 1\r\nSUB * 2"])
 @pytest.mark.parametrize("far", ["SUB d 1", "SUB d q 1", "SUB d 1\r\nSUB d r 2\r\nSUB > 3"])
-def test_deliveries_reach_the_same_clients_wherever_they_are(near, far):
+@pytest.mark.parametrize("is_one", [True, False])
+def test_deliveries_reach_the_same_clients_wherever_they_are(near, far, is_one):
     mesh = Mesh("a", "b", "c")
-    ones = {"a": near, "b": far, "c": far}
+    ones = {"a": near, "b": far, "c": "" if is_one else far}
     conns = {name: mesh.client(name) for name in ones}
     for name, lines in ones.items():
         mesh.say(conns[name], lines.encode() + b"\r\n")
