@@ -110,11 +110,12 @@ def test_interest_told_twice_or_taken_back_unasked_costs_the_link(is_added):
     assert victim.state() == victim.before
 
 
-def test_one_turn_with_an_end_and_a_new_link_keeps_the_new_one():
+@pytest.mark.parametrize("end", [[PeerClosed("b")], []])
+def test_one_turn_with_an_end_and_a_new_link_keeps_the_new_one(end):
     victim = Victim()
     victim.turn(PeerConnected("b"), PeerData("b", HELLO))
     effects = victim.turn(
-        PeerData("b", b"\xff" * 9), PeerClosed("b"), PeerConnected("b"), PeerData("b", HELLO)
+        PeerData("b", b"\xff" * 9), *end, PeerConnected("b"), PeerData("b", HELLO)
     )
     assert effects.unlinks == ()
     assert effects.peers["b"].startswith(frames.hello(victim.node.peers.me))
