@@ -114,7 +114,6 @@ class _Panel:
         narrow = {"button_width": "64px"}
         self._server = ipywidgets.ToggleButtons(
             options=names,
-            description="server",
             style=narrow,
             tooltips=[f"act on {n}" for n in names],
         )
@@ -143,12 +142,13 @@ class _Panel:
         import ipywidgets
 
         rows = {verb: ipywidgets.HBox(list(row)) for verb, row in self._rows.items()}
-        label = ipywidgets.Label("one side", layout={"width": "90px"})
+        wide = {"width": "90px"}
+        who, side = (ipywidgets.Label(words, layout=wide) for words in ("server", "one side"))
         self._frame.show(
             [
-                self._server,
+                ipywidgets.HBox([who, self._server]),
                 *(rows[verb] for verb in SERVER_VERBS),
-                ipywidgets.HBox([label, *self._sides]),
+                ipywidgets.HBox([side, *self._sides]),
                 *(row for verb, row in rows.items() if verb not in SERVER_VERBS),
             ]
         )
@@ -162,6 +162,8 @@ class _Panel:
 
     def _update(self) -> None:
         """Buttons and lines as they are for what is chosen now."""
+        for side in self._sides:
+            side.icon = "check" if side.value else ""
         for each in self._controls():
             self._chosen[each.verb] = each
             button, line = self._rows[each.verb]

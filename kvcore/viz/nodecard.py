@@ -118,7 +118,8 @@ def _draw(c: Canvas, at: tuple[float, float], tall: float, node: Node) -> None:
         c.rect(x, y, _CARD_WIDTH, tall, f"{role}-edge{dotted}", stroke_width="2")
     name = "big follower struck" if node.down else "big"
     c.text(x + 14, y + 26, shortened(node.name, 150, name), name)
-    term = "" if not node.term else f" · term {node.term}"
+    has_term = node.term and node.role != "unknown"
+    term = "" if not has_term else f" · term {node.term}"
     c.text(x + 14, y + 46, f"{node.state}{term}", f"bold {role}")
     for place, (label, value) in enumerate(node.facts):
         base = y + 70 + place * _FACT

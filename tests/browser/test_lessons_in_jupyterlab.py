@@ -135,3 +135,37 @@ def test_a_button_works_while_a_cell_runs_and_after_it(page, jupyter, screenshot
     assert error_outputs(page) == []
     panel.scroll_into_view_if_needed()
     page.screenshot(path=screenshots / "panel-after-click.png")
+
+
+def test_the_control_panel_is_worked_with_the_keyboard_alone(page, jupyter, screenshots):
+    """Choose a server, pause it; cut the network: the picture and the line follow each key."""
+    open_lesson(page, jupyter, "00_start_here.ipynb")
+    run_cell(
+        page,
+        "from kvcore.lab import Cluster, control_panel\n"
+        "cluster = Cluster.sim(servers=3, seed=1)\n"
+        "control_panel(cluster)",
+    )
+    panel = page.locator(".kvcore-panel").last
+    panel.wait_for(state="attached")
+    panel.scroll_into_view_if_needed()
+    panel.get_by_role("button", name="n2").first.focus()
+    page.keyboard.press("Space")
+    pause = panel.get_by_role("button", name="pause n2")
+    pause.wait_for()
+    pause.focus()
+    page.keyboard.press("Space")
+    panel.locator("[role=status]:has-text('pause(\"n2\")')").wait_for()
+    page.keyboard.press("Tab")  # on to the next button
+    assert page.evaluate("() => document.activeElement.textContent") == "resume n2"
+    partition = panel.get_by_role("button", name="partition").last
+    partition.focus()
+    page.keyboard.press("Enter")
+    panel.locator("svg:has-text('cut: n1 ‖ n2 n3')").wait_for(state="attached")
+    run_cell(page, "print('python says', cluster.servers[1].status)")
+    wait_until(lambda: last_text(page) == "python says paused\n", page)
+    assert error_outputs(page) == []
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        set_theme(page, theme)
+        panel.scroll_into_view_if_needed()
+        panel.screenshot(path=screenshots / f"control-panel-{theme.split()[-1].lower()}.png")
