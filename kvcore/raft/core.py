@@ -127,6 +127,10 @@ class Raft:
         if self._part.state.role is not Role.LEADER:
             self._part.restart_timer()
 
+    def limit_appends(self, append_bytes: int) -> None:
+        """Put at most so much into one AppendEntries; 1: an entry at a time, as in the paper."""
+        self._part.append_bytes = append_bytes
+
     @property
     def followers(self) -> tuple[Progress, ...]:
         """What a leader knows of the others."""
@@ -247,12 +251,15 @@ class Raft:
         replication.heartbeat(part)
         snapshot.retry(part)
 
-    def stand(self, now: Nanos) -> None:
-        """Stand for election now, without waiting for the timer; nothing if it may not."""
+    def stand(self, now: Nanos, *, is_rehearsed: bool = False) -> None:
+        """Stand for election now, without waiting for the timer; nothing if it may not.
+
+        `is_rehearsed` goes without the pre-vote, as in the paper.
+        """
         self._part.now = now
         state = self._part.state
         if state.role is not Role.LEADER and state.may_stand:
-            election.stand(self._part)
+            election.stand(self._part, is_rehearsed=is_rehearsed)
 
     def peer_closed(self, peer: str, now: Nanos) -> None:
         """The link to another server broke.

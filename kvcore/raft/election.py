@@ -32,13 +32,13 @@ from kvcore.raft.rules import Voter
 from kvcore.raft.state import Role
 
 
-def stand(part: Part, *, is_transfer: bool = False) -> None:
+def stand(part: Part, *, is_transfer: bool = False, is_rehearsed: bool = False) -> None:
     """Begin an election: a rehearsal first, unless there is nobody to ask or the leader asks."""
     state = part.state
     assert state.role is not Role.LEADER, "a leader has no need to"
     assert state.may_stand, "it has no vote to give itself"
     part.restart_timer()
-    is_pre = not is_transfer and not state.is_alone
+    is_pre = not (is_transfer or is_rehearsed or state.is_alone)
     if is_pre:
         part.become(Role.PRE_CANDIDATE)
         part.state = part.state._replace(leader="", granted=(state.server,), refused=())

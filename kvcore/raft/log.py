@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from kvcore.raft.entry import Entry, EntryKind, Members, decode_members
 
 NOBODY = Members()
+ENTRY_BYTES = 32  # of an entry beside its data, about
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,11 @@ class Log:
         return self.entries[after + 1 - self.first : max(0, upto + 1 - self.first)]
 
     def batch(self, after: int, most_bytes: int) -> tuple[Entry, ...]:
-        """The entries after an index, up to so many bytes of data; one at least."""
+        """The entries after an index, up to so many bytes; one at least."""
         assert self.base <= after <= self.last_index, f"{after} is not in the log"
         size, upto = 0, after
         for entry in self.entries[after + 1 - self.first :]:
-            size += len(entry.data)
+            size += ENTRY_BYTES + len(entry.data)
             if size > most_bytes and upto > after:
                 break
             upto = entry.index

@@ -18,6 +18,7 @@ Left out: when the steps are taken; `core.py`.
 from collections.abc import Iterable
 from random import Random
 
+from kvcore import limits
 from kvcore.limits import Nanos
 from kvcore.raft.entry import Entry, EntryKind
 from kvcore.raft.messages import InstallSnapshot, Message
@@ -33,6 +34,7 @@ class Part:
 
     __slots__ = (
         "answered",
+        "append_bytes",
         "asked",
         "beat_at",
         "chance",
@@ -69,6 +71,7 @@ class Part:
         self.pace, self.shortest, self.longest = timers
         self.chance = chance
         self.now = now
+        self.append_bytes = limits.APPEND_BYTES
         self.timeout: Nanos = 0  # drawn when it is first needed
         self.stand_at = NEVER
         self.beat_at = now

@@ -17,7 +17,6 @@ carries the commit index too, and tells who has lost one: he will refuse it.
 Left out: followers whose next entry is trimmed here; `snapshot.py`.
 """
 
-from kvcore import limits
 from kvcore.raft import membership, reads, transfer
 from kvcore.raft.entry import Entry
 from kvcore.raft.messages import AppendEntries, AppendReply
@@ -55,7 +54,7 @@ def _send(part: Part, progress: Progress, batches: dict[int, tuple[Entry, ...]])
             previous = progress.next - 1
             entries = batches.get(previous)
             if entries is None:
-                entries = batches[previous] = log.batch(previous, limits.APPEND_BYTES)
+                entries = batches[previous] = log.batch(previous, part.append_bytes)
             part.send(progress.name, _message(state, progress, previous, entries))
             progress = progress.sent(entries[-1].index, state.commit)
     is_idle = not progress.in_flight and not progress.is_waiting
@@ -79,7 +78,7 @@ def _message(
         entries=entries,
         commit=state.commit,
         round=state.round,
-        is_recovered=0 <= progress.recover_to <= progress.match,
+        is_recovered=0 <= progress.recover_to <= previous + len(entries),
     )
 
 
@@ -188,12 +187,11 @@ def on_reply(part: Part, reply: AppendReply) -> None:
         return  # of a member that was removed, or of nobody
     part.heard[reply.sender] = part.now
     before = progress
-    if reply.is_recovering and progress.recover_to < 0:
-        progress = progress.lost(max(part.state.commit, part.state.term_start))
-    elif not reply.is_recovering and progress.recover_to >= 0:
-        if progress.match < progress.recover_to:
-            return  # it said so before it lost its log
-        progress = progress._replace(recover_to=-1)
+    if reply.is_recovering:
+        if progress.recover_to < 0 or (not reply.is_taken and reply.index < progress.match):
+            progress = progress.lost(max(part.state.commit, part.state.term_start))
+    elif reply.is_taken and 0 <= progress.recover_to <= reply.index:
+        progress = progress._replace(recover_to=-1)  # less it may have said before its loss
     if reply.is_taken:
         progress = progress.taken(reply.index)
     elif reply.index >= progress.match and progress.mode is not Mode.SNAPSHOT:

@@ -59,7 +59,7 @@ class Net:
         self.flying: list = []
         self.cut: set = set()  # pairs (from, to) that lose everything
         self.observe = observe
-        members = Members(tuple(self.names), tuple(learners))
+        self.founders = members = Members(tuple(self.names), tuple(learners))
         self.servers = {
             name: Server(name, self._raft(founded(name, members))) for name in self.names
         }
@@ -219,11 +219,14 @@ class Net:
     def restart(self, name):
         server = self.servers[name]
         disk = server.synced
-        if self.memory:
+        if self.memory and disk.hard is not None:
             disk = Disk(hard=disk.hard)
         server.disk = server.synced = disk
         server.reads = []
-        state = recovered(name, disk.hard, disk.log, disk.applied, self.memory)
+        if disk.hard is None:
+            state = founded(name, self.founders)
+        else:
+            state = recovered(name, disk.hard, disk.log, disk.applied, self.memory)
         server.raft = self._raft(state)
         server.is_up = True
         self.settle(server)
