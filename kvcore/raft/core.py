@@ -164,7 +164,7 @@ class Raft:
             else:
                 part.follow(message.term, "")
         elif message.term < term:
-            self._answer_old(message)
+            election.answer_old(part, message)
             return
         self._dispatch(message)
 
@@ -195,21 +195,6 @@ class Raft:
         """Whether its sender may be the leader of my term: a second one is never believed."""
         state = self._part.state
         return state.role is not Role.LEADER and state.leader in {"", message.sender}
-
-    def _answer_old(self, message: Message) -> None:
-        """Tell the sender that its term is over (section 5.1)."""
-        part, state = self._part, self._part.state
-        server, term = state.server, state.hard.term
-        assert message.term < term, "it is of my time"
-        match message:
-            case RequestVote(sender=sender, is_pre=is_pre):
-                part.promise(sender, VoteReply(server, term, is_granted=False, is_pre=is_pre))
-            case AppendEntries(sender=sender) | InstallSnapshot(sender=sender):
-                part.promise(sender, AppendReply(server, term, is_taken=False, index=0))
-            case VoteReply() | AppendReply() | SnapshotReply() | TimeoutNow():
-                pass
-            case _:
-                assert_never(message)
 
     def deadline(self) -> Nanos | None:
         """When `on_timer` should be called at the latest, unless something else happens."""

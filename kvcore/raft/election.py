@@ -24,12 +24,38 @@ that keeps an entry, and can't know what it must not let be forgotten.
 Left out: what a new leader does first (`replication.py`).
 """
 
+from typing import assert_never
+
 from kvcore.raft.entry import Entry, EntryKind
-from kvcore.raft.messages import RequestVote, TimeoutNow, VoteReply
+from kvcore.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    Message,
+    RequestVote,
+    SnapshotReply,
+    TimeoutNow,
+    VoteReply,
+)
 from kvcore.raft.part import Part
 from kvcore.raft.progress import Progress
 from kvcore.raft.rules import Voter
 from kvcore.raft.state import Role
+
+
+def answer_old(part: Part, message: Message) -> None:
+    """Tell the sender of an earlier term that its time is over (section 5.1)."""
+    server, term = part.state.server, part.state.hard.term
+    assert message.term < term, "it is of my time"
+    match message:
+        case RequestVote(sender=sender, is_pre=is_pre):
+            part.promise(sender, VoteReply(server, term, is_granted=False, is_pre=is_pre))
+        case AppendEntries(sender=sender) | InstallSnapshot(sender=sender):
+            part.promise(sender, AppendReply(server, term, is_taken=False, index=0))
+        case VoteReply() | AppendReply() | SnapshotReply() | TimeoutNow():
+            pass
+        case _:
+            assert_never(message)
 
 
 def stand(part: Part, *, is_transfer: bool = False, is_rehearsed: bool = False) -> None:
