@@ -105,10 +105,9 @@ class Invariants:
         log = state.log
         if before is not None and before.log is log:
             return
-        known = {} if before is None else before.log
         for place in range(len(log) - 1, -1, -1):
             entry = log.entries[place]
-            if known and before is not None and _at(before, entry.index) is entry:
+            if before is not None and _at(before, entry.index) is entry:
                 break  # and so is all before it
             if entry.index == log.base:
                 break  # a marker: nothing but index and term
