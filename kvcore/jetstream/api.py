@@ -27,11 +27,11 @@ from kvcore.jetstream import (
     bodies,
     cluster_requests,
     consumer_requests,
-    reads,
     stream_requests,
 )
 from kvcore.jetstream.answers import Action, Answer, Answers, Gather
 from kvcore.jetstream.catalog import Catalog, Identity
+from kvcore.jetstream.direct import DirectGets, is_direct
 from kvcore.jetstream.errors import (
     CONSUMER_NOT_FOUND,
     STREAM_NOT_FOUND,
@@ -57,12 +57,10 @@ from kvcore.jetstream.outcome import (
     Updated,
 )
 from kvcore.jetstream.requests import Call, Context, Fields, Handler
-from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.nats.subject import matches
 
 _PREFIX = "$JS.API."
-_DIRECT = "$JS.API.DIRECT.GET."
 
 # Which kind of answer a command gets.
 _ANSWER_TO = {
@@ -164,6 +162,7 @@ class Api:
 
     def __init__(self, identity: Identity, catalog: Catalog, rng: Random) -> None:
         self._context = Context(identity, catalog, rng)
+        self.direct = DirectGets(catalog)
 
     @property
     def total(self) -> int:
@@ -187,45 +186,10 @@ class Api:
         rows = (row for row in _ENDPOINTS if row.scope is Scope.STREAM)
         return [row.pattern.replace("*", name, 1) for row in rows]
 
-    def stream_subscriptions(self, stream: Stream) -> list[str]:
-        """Those that `handle` answers while this stream stands; they follow its
-        configuration, so ask again after an update. `$JS.FC.…` is `Consumers`' affair."""
-        direct = f"{_DIRECT}{stream.config.name}"
-        return [direct, f"{direct}.>"] if stream.config.allow_direct else []
-
-    def origin_subscriptions(self, stream: Stream) -> list[str]:
-        """Those that a mirror answers in its origin's stead, while it `stands_in`."""
-        config = stream.config
-        if config.mirror is None or not config.mirror_direct:
-            return []
-        direct = f"{_DIRECT}{config.mirror['name']}"
-        return [direct, f"{direct}.>"]
-
-    def stands_in(self, name: str) -> bool:
-        """Whether a mirror has its origin's direct gets to answer: nobody else does."""
-        stream = self._context.catalog.stream(name)
-        if stream is None or stream.config.mirror is None:
-            return False
-        return self._direct(str(stream.config.mirror["name"])) is stream
-
-    def _direct(self, name: str) -> Stream | None:
-        """Who answers direct gets of a stream: itself, or else its first mirror."""
-        catalog = self._context.catalog
-        stream = catalog.stream(name)
-        if stream is not None and stream.config.allow_direct:
-            return stream
-        for other in sorted(catalog.names()):
-            mirror = catalog.stream(other)
-            if mirror is None or not mirror.config.mirror_direct:
-                continue
-            if (mirror.config.mirror or {}).get("name") == name:
-                return mirror
-        return None
-
     def handle(self, subject: str, reply: str, payload: bytes, now: Nanos) -> list[Action]:
         """Carry out one request. Without a reply subject nothing is answered."""
-        if subject.startswith(_DIRECT):
-            return self._direct_get(subject, reply, payload)
+        if is_direct(subject):
+            return self.direct.handle(subject, reply, payload)
         endpoint, names = _endpoint(subject)
         if endpoint is None:
             return []
@@ -341,15 +305,6 @@ class Api:
         }
         missing = [name for name in asked.names if name not in listed]
         return bodies.success(asked.what, {**body, **({"missing": missing} if missing else {})})
-
-    def _direct_get(self, subject: str, reply: str, payload: bytes) -> list[Action]:
-        name, _, key = subject.removeprefix(_DIRECT).partition(".")
-        stream = self._direct(name)
-        if stream is None or not reply:
-            return []
-        if key:
-            return [reads.direct_get_last(stream, reply, key, payload)]
-        return [reads.direct_get(stream, reply, payload)]
 
 
 @dataclass(frozen=True, slots=True)

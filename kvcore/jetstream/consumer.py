@@ -243,6 +243,11 @@ class Consumer:
             times.append(self.config.pause_until)
         return min((at for at in times if at is not None), default=None)
 
+    def farewell(self) -> Delivery:
+        """A heartbeat that says: you have missed something."""
+        self._consumer_seq = RESUMED
+        return self._heartbeat(self.config.deliver_subject)
+
     def is_abandoned(self, now: Nanos) -> bool:
         """Whether nobody has listened for so long that it can go."""
         return not self.interested and now >= self._active + self.config.inactive_threshold

@@ -209,6 +209,11 @@ class Consumers:
         tracked = [each for each in self._by_name.values() if isinstance(each, TrackedConsumer)]
         return [one for consumer in tracked for one in consumer.take_leave()]
 
+    def farewells(self) -> list[Delivery]:
+        """Another server will lead: what has the clients of watches begin again there."""
+        watches = (each for each in self._by_name.values() if not isinstance(each, TrackedConsumer))
+        return [each.farewell() for each in watches]
+
     def deadline(self) -> Nanos | None:
         """When `poll` and `abandoned` want to be called next; 0 is at once."""
         if self._awake or self._parting or self._unready:

@@ -23,6 +23,7 @@ from typing import TypeAlias
 
 from kvcore.jetstream import advisories
 from kvcore.jetstream.advisories import consumer_action, stream_action
+from kvcore.jetstream.answers import Action, Delivery
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.commands import (
     DeleteConsumer,
@@ -47,6 +48,7 @@ from kvcore.jetstream.republish import copy_of
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
 from kvcore.node.advising import Advisor
+from kvcore.node.anywhere import ReadsAnywhere, may_be_stale
 from kvcore.node.broker import Broker, Handler, InternalSubscription, Message
 from kvcore.node.groups import Group, NotLeader
 from kvcore.node.replicas import Replica
@@ -60,11 +62,15 @@ StreamGroup: TypeAlias = Group[StreamCommand, Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a host uses of its server: `on_request` gets what the API is asked, `touch` is
-    told whenever there is something to do for a group, `on_lead` that it leads, `on_settled`
-    that its stream serves, `on_moved` that it changed; `trace` takes a record, and
-    `make_stream` makes a host's stream anew from its records."""
+    """What a host uses of its server.
 
+    `on_request` gets what the API is asked, `act` carries out what it answers. `touch` is told
+    whenever there is something to do for a group, `on_lead` that a host leads, `on_settled`
+    that its stream serves, `on_moved` that it changed. `make_stream` makes a host's stream anew
+    from its records; `trace` takes a record.
+    """
+
+    server_name: str
     broker: Broker
     clock: Clock
     api: Api
@@ -76,6 +82,7 @@ class Surroundings:
     on_moved: Callable[["Host"], None]
     trace: Callable[[str, Mapping[str, Field]], None]
     make_stream: Callable[["Host"], Stream]
+    act: Callable[[list[Action]], None]
 
     def tell(self, kind: str, **fields: Field) -> None:
         """Put a record into the server's trace."""
@@ -104,6 +111,10 @@ class Host:
         self._clock = around.clock
         self._tell = around.advisor.tell
         self._subscriptions: list[InternalSubscription] = []
+        self._anywhere = ReadsAnywhere(
+            group, around.broker, around.api, around.act, around.server_name
+        )
+        self._farewells: list[Delivery] = []  # to be sent when another leads
         self._of_consumers: dict[str, list[InternalSubscription]] = {}
         self._expiry_proposed = False
         group.on_wiped = group.on_installed = self._remake
@@ -130,6 +141,7 @@ class Host:
         """
         self.is_leading = True
         self.consumers = Consumers(self.stream, self._clock.now)
+        self._farewells.clear()
         decided = self.assignment.config
         self.is_settled = decided == self.stream.config and not self.is_restored
         self._around.on_lead(self)
@@ -144,21 +156,30 @@ class Host:
                 self._answer(outcome)
 
     def step_down(self) -> None:
-        """Give everything up; those who wait for an answer get none from here."""
+        """Give everything up; those who wait for an answer get none from here.
+
+        A watcher's place is in this server's memory. Its client begins again when it is told of
+        a delivery that it doesn't know. But it must not be told before somebody else serves, or
+        it would ask in vain, and then wait for long.
+        """
         self.is_leading = self.is_settled = False
         self.unsubscribe()
         self._held_back.clear()
         self._expiry_proposed = False
+        self._farewells = self.consumers.farewells()
         self.consumers = Consumers(self.stream)
 
     def _subscribe(self) -> None:
         """Subscribe to what the configuration of now says; again after an update."""
         self.unsubscribe()
-        api, on_request = self._around.api, self._around.on_request
+        direct, on_request = self._around.api.direct, self._around.on_request
         wanted: list[tuple[str, Handler]] = []
         wanted += [(subject, self._on_publish) for subject in self.stream.config.subjects]
-        wanted += [(subject, on_request) for subject in api.stream_subscriptions(self.stream)]
-        wanted += [(subject, self._stand_in) for subject in api.origin_subscriptions(self.stream)]
+        if not may_be_stale(self.stream.config):
+            wanted += [(subject, on_request) for subject in direct.subscriptions(self.stream)]
+        wanted += [
+            (subject, self._stand_in) for subject in direct.origin_subscriptions(self.stream)
+        ]
         wanted.append((f"$JS.FC.{self.name}.>", self._on_flow_reply))
         self._subscriptions = [self._broker.subscribe(*pair) for pair in wanted]
         for name in self.stream.ledgers:
@@ -182,7 +203,7 @@ class Host:
 
     def _stand_in(self, message: Message) -> None:
         """A mirror answers for its origin only where the origin doesn't."""
-        if self._around.api.stands_in(self.name):
+        if self._around.api.direct.stands_in(self.name):
             self._around.on_request(message)
 
     def unsubscribe(self) -> None:
@@ -196,6 +217,7 @@ class Host:
     def dismiss(self) -> None:
         """The stream is deleted: nobody answers any more, and those who wait are told."""
         self.unsubscribe()
+        self._anywhere.close()
         self._broker.deliver(self.consumers.dismiss())
         for name in self.stream.consumers:
             self._tell(consumer_action(self.name, name, "delete"))
@@ -216,6 +238,11 @@ class Host:
             return self.group.propose(command)
         except NotLeader:
             return 0
+
+    def read(self, then: Callable[[], None]) -> None:
+        """Call `then` when this server has made sure that it leads still."""
+        self.group.read(then)
+        self._around.touch(self)
 
     def _on_publish(self, message: Message) -> None:
         self.propose(
@@ -263,6 +290,10 @@ class Host:
                 self.unanswered.clear()
         if outcomes:
             self._around.on_moved(self)
+        self._anywhere.refresh(self.stream)
+        if self._farewells and self.group.follows_another:
+            farewells, self._farewells = self._farewells, []
+            self._broker.deliver(farewells)
 
     def _follow(self, outcome: Outcome) -> None:
         self.consumers.follow(outcome, self._clock.now)

@@ -23,6 +23,7 @@ from random import Random
 from typing import assert_never
 
 from kvcore.jetstream.answers import (
+    Action,
     Answer,
     Answers,
     Gather,
@@ -175,8 +176,21 @@ class Node(Observed):
 
     def _on_request(self, message: Message) -> None:
         self._advisor.asked(message)
+        host = None
+        if self.config.cluster is not None:
+            read = self._api.direct.read_by(message.subject)
+            host = self._hosts.get(read.config.name) if read is not None else None
+        if host is None:
+            self._carry_out(message)
+        else:
+            host.read(lambda: self._carry_out(message))
+
+    def _carry_out(self, message: Message) -> None:
         now = self._clock.now
-        for action in self._api.handle(message.subject, message.reply, message.payload, now):
+        self._act(self._api.handle(message.subject, message.reply, message.payload, now))
+
+    def _act(self, actions: list[Action]) -> None:
+        for action in actions:
             match action:
                 case Answer():
                     self._send(action)
@@ -208,9 +222,9 @@ class Node(Observed):
         """Take up the groups that the store knows."""
         config, overlays = self.config, self._overlays
         around = Surroundings(
-            self._broker, self._clock, self._api, self._advisor, self._on_request,
-            self._replicas.touch, self._on_lead, self._on_settled, self._following.moved,
-            self._record, self._remake,
+            config.server_name, self._broker, self._clock, self._api, self._advisor,
+            self._on_request, self._replicas.touch, self._on_lead, self._on_settled,
+            self._following.moved, self._record, self._remake, self._act,
         )  # fmt: skip
         quota = Quota(memory_bytes=config.max_memory, file_bytes=config.max_storage)
         planner = None

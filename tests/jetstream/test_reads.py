@@ -149,8 +149,8 @@ def test_direct_get_is_silent_without_a_reply_or_where_it_is_not_allowed(desk):
     assert desk.api.handle("$JS.API.DIRECT.GET.NOPE", "r", b'{"seq":1}', START) == []
     desk.make("E", subjects=["e"], allow_direct=False)
     assert desk.api.handle("$JS.API.DIRECT.GET.E", "r", b'{"seq":1}', START) == []
-    assert desk.api.stream_subscriptions(desk.streams["E"]) == []
-    assert desk.api.stream_subscriptions(desk.streams["D"]) == [
+    assert desk.api.direct.subscriptions(desk.streams["E"]) == []
+    assert desk.api.direct.subscriptions(desk.streams["D"]) == [
         "$JS.API.DIRECT.GET.D",
         "$JS.API.DIRECT.GET.D.>",
     ]

@@ -109,3 +109,54 @@ def test_all_servers_restart_at_once_and_a_file_stream_has_everything():
     trio.until(lambda: trio.is_level("b"))
     assert trio.contents("a", "b")[:10] == before
     assert trio.contents("a", "b") == trio.contents("c", "b")
+
+
+# -- reads
+
+
+def test_a_leader_that_was_cut_off_does_not_answer_a_read_with_what_may_be_old(trio):
+    leader = trio.leader("b")
+    conn = trio.client(leader)
+    trio.put(conn, "b", "k", b"old")
+    trio.mute(leader)
+    assert trio.host(leader, "b").is_leading
+    before = trio.now
+    assert trio.ask(conn, "$JS.API.DIRECT.GET.KV_b.$KV.b.k", seconds=0.2) is None
+    assert trio.ask(conn, "$JS.API.STREAM.MSG.GET.KV_b", b'{"seq":1}', seconds=0.05) is None
+    assert trio.now - before < 300_000_000
+
+
+def test_reads_of_one_turn_share_a_round(trio):
+    leader = trio.leader("b")
+    conn = trio.client(leader)
+    trio.put(conn, "b", "k", b"v")
+    rounds = trio.host(leader, "b").group.raft.state.round
+    get = b"PUB $JS.API.DIRECT.GET.KV_b.$KV.b.k _I.one 0\r\n\r\n"
+    trio.say(conn, b"SUB _I.one 77\r\n" + get * 50)
+    assert trio.heard(conn).count(b"Nats-Sequence: 1") == 50
+    assert trio.host(leader, "b").group.raft.state.round == rounds + 1
+
+
+def test_a_bucket_may_choose_that_any_replica_answers_even_one_that_is_cut_off():
+    trio = Trio()
+    trio.create("b", metadata={"kvcore.reads": "any"})
+    conn = trio.client(trio.leader("b"))
+    trio.put(conn, "b", "k", b"old")
+    trio.wait(0.2)
+    for name in trio.names:
+        assert trio.get(trio.client(name), "b", "k").endswith(b"old")
+    alone = trio.follower("b")
+    trio.isolate(alone)
+    assert trio.put(conn, "b", "k", b"new")
+    assert trio.get(trio.client(alone), "b", "k").endswith(b"old")
+
+
+def test_any_replica_means_that_one_of_them_answers():
+    trio = Trio()
+    trio.create("b", metadata={"kvcore.reads": "any"})
+    conn = trio.client("a")
+    trio.put(conn, "b", "k", b"v")
+    trio.wait(0.2)
+    get = b"PUB $JS.API.DIRECT.GET.KV_b.$KV.b.k _I.one 0\r\n\r\n"
+    trio.say(conn, b"SUB _I.one 77\r\n" + get * 20)
+    assert trio.heard(conn).count(b"Nats-Sequence: 1") == 20

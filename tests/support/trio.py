@@ -20,6 +20,7 @@ class Trio(Mesh):
     def __init__(self, *names, seed=1, **settings):
         names = names or ("a", "b", "c")
         self.names = names
+        self.muted = ()
         cluster = ClusterConfig("C", len(names), names)
         super().__init__(*names, seed=seed, jetstream=True, cluster=cluster, **settings)
         self.until(self.meta_leader)
@@ -80,6 +81,25 @@ class Trio(Mesh):
         """Its links break."""
         for other in list(self.nodes):
             self.unlink(name, other)
+
+    def mute(self, *names):
+        """Silence: their links stay, and what they and the others say is lost on the way."""
+        self.muted = names
+
+    def turn(self, name, *events):
+        effects = super().turn(name, *events)
+        for one, other in self.pipes:
+            if (one in self.muted) != (other in self.muted):
+                self.pipes[one, other].clear()
+        return effects
+
+    def unmute(self):
+        """They can be heard again. Bytes were lost, so their links are made anew."""
+        muted, self.muted = self.muted, ()
+        for name in muted:
+            self.isolate(name)
+        for name in muted:
+            self.join(name)
 
     def join(self, name):
         """Its links are there again."""
