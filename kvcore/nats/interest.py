@@ -19,7 +19,7 @@ change the answer for its own subject; a new wildcard empties the memory.
 The walk is a loop over a frontier of nodes, not a recursion: a control line has room for
 2,000 tokens, and a stranger's subject must not exhaust our stack.
 
-Left out: interest of other servers (with replication), and permissions.
+Left out: permissions, and where other servers' interest comes from (`node/peers.py`).
 """
 
 from dataclasses import dataclass

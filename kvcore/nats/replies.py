@@ -7,7 +7,7 @@ subscription:
 
     MSG subject ┊ sid ┊ [reply] size CRLF payload CRLF
 
-Left out: `connect_urls` and the other fields of a cluster's INFO.
+Left out: what INFO says; whoever greets knows that.
 """
 
 import json

@@ -4,7 +4,7 @@ A `Client` joins the three things that the wire keeps apart: where the connectio
 from, the parser that reads its bytes, and the session that answers. Counters live here and
 in the session; those of a connection that has ended go into the server's sum.
 
-Left out: addresses of other servers, and round-trip times.
+Left out: where other servers are (`peers.py` tells), and round-trip times.
 """
 
 import base64

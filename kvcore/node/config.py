@@ -80,7 +80,7 @@ class NodeConfig:
     server_id: str
     host: str = "127.0.0.1"
     port: int = 4222
-    advertise: tuple[str, ...] = ()  # where clients of a cluster reach it; (): at host:port
+    advertise: str = ""  # HOST:PORT where a cluster's clients reach it; "": host and port
     version: str = "2.11.0"
     max_payload: int = limits.PAYLOAD_BYTES
     max_control_line: int = limits.CONTROL_LINE_BYTES

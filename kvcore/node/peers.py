@@ -143,16 +143,12 @@ class Peers:
             link.write((frames.hello(me),))
 
     def send_raft(self, peer: str, gid: int, data: bytes) -> None:
-        """Consensus to a peer; dropped if it isn't known now."""
-        link = self._known(peer)
-        if link is not None:
-            link.write(frames.for_group(gid, data))
+        """Consensus to a peer; dropped if it isn't known now, or the frame would be too large."""
+        self._say(peer, frames.for_group(gid, data))
 
     def note(self, peer: str, gid: int, fields: Mapping[str, object]) -> None:
-        """A note to a peer; dropped if it isn't known now."""
-        link = self._known(peer)
-        if link is not None:
-            link.write((frames.note(gid, fields),))
+        """A note to a peer; dropped as consensus is."""
+        self._say(peer, (frames.note(gid, fields),))
 
     def drop(self, peer: str, reason: str) -> None:
         """End the link, if there is one: what came made no sense, or it takes too little."""
@@ -161,9 +157,15 @@ class Peers:
             self._unlinks[peer] = None
             self._forget(link, reason)
 
-    def _known(self, peer: str) -> Link | None:
+    def _say(self, peer: str, frame: tuple[bytes, ...]) -> None:
         link = self.links.get(peer)
-        return link if link is not None and link.hello is not None else None
+        if link is None or link.hello is None:
+            return
+        size = sum(map(len, frame))
+        if size > limits.PEER_FRAME_BYTES:  # the peer would take us for mad
+            self._tell("peer-oversize", peer=peer, bytes=size)
+        else:
+            link.write(frame)
 
     # Frames that came.
 
@@ -324,13 +326,23 @@ def _want(key: Key, *, is_added: bool) -> bytes:
     return frames.want(is_added=is_added, is_server=is_server, queue=queue, subject=subject)
 
 
+def _urls(config: NodeConfig) -> tuple[str, ...]:
+    """Where clients reach the server; nowhere that one could tell if it listens everywhere."""
+    if config.advertise:
+        return (config.advertise,)
+    if not config.host.strip("0.:"):  # 0.0.0.0, or :: of IPv6
+        return ()
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return (f"{host}:{config.port}",)
+
+
 def introduction(config: NodeConfig) -> Hello:
     """A server before it has lived: what its settings say of it."""
     cluster = config.cluster
     return Hello(
         name=config.server_name,
         id=config.server_id,
-        urls=config.advertise or (f"{config.host}:{config.port}",),
+        urls=_urls(config),
         http=f"{config.http_host}:{config.http_port}" if config.http_port else "",
         cluster=cluster.name if cluster is not None else "",
         version=config.version,

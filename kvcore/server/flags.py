@@ -46,6 +46,7 @@ FLAGS: tuple[Flag, ...] = (
         ("a addr net", "host", "address to listen on (default 127.0.0.1)"),
         ("http_host", "http_host", "address for HTTP monitoring (default: that of -a)"),
         ("n name server_name", "server_name", "server name (default: made up)"),
+        ("client_advertise", "advertise", "HOST:PORT where the clients of a cluster reach it"),
         ("c config", "config", "configuration file, in nats-server's syntax"),
         ("sd store_dir", "store_dir", "where data is kept (default ./kvcore-data)"),
         ("user", "user", "user that clients must name"),

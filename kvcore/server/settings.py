@@ -66,6 +66,7 @@ class Settings:
     sync_interval: Nanos = limits.SYNC_INTERVAL_NS
     max_memory: int = -1
     max_storage: int = -1
+    advertise: str = ""
     max_payload: int = limits.PAYLOAD_BYTES
     max_control_line: int = limits.CONTROL_LINE_BYTES
     max_connections: int = limits.CONNECTIONS_COUNT
@@ -161,6 +162,9 @@ def _check(settings: Settings) -> None:
             raise SettingsError(f"{size} must be greater than 0")
     if settings.max_payload > limits.PENDING_OUTPUT_BYTES:
         raise SettingsError(f"max_payload is at most {limits.PENDING_OUTPUT_BYTES} bytes")
+    if settings.cluster is not None and settings.max_payload > limits.CLUSTER_PAYLOAD_BYTES:
+        most = limits.CLUSTER_PAYLOAD_BYTES
+        raise SettingsError(f"max_payload is at most {most} bytes in a cluster")
     if settings.engine not in ("file", "rocksdb"):
         raise SettingsError(f"--engine is file or rocksdb, not {settings.engine!r}")
     if settings.engine == "rocksdb" and settings.record:
@@ -252,6 +256,7 @@ _TOP: dict[str, Reader] = {
     "https_port": later("HTTPS for monitoring"),
     "server_name": text("server_name"),
     "server_tags": _tags,
+    "client_advertise": text("advertise"),
     "max_payload": number("max_payload"),
     "max_control_line": number("max_control_line"),
     "max_connections": number("max_connections"),

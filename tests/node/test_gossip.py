@@ -82,14 +82,21 @@ def test_a_server_about_to_go_is_named_no_more_by_anybody(names):
     assert mesh.heard(other) == b""
 
 
-def test_addresses_that_a_server_was_given_are_those_it_names():
-    mesh = Mesh("a", "b", linked=False)
-    mesh.stop("b")
-    mesh.start("b", advertise=("example.com:1", "example.com:2"))
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"advertise": "example.com:1", "host": "0.0.0.0"}, ["example.com:1"]),
+        ({"host": "::1"}, ["[::1]:4222"]),
+        ({"host": "0.0.0.0"}, []),  # no client could use it
+    ],
+)
+def test_the_address_that_clients_can_use_is_the_one_named(settings, named):
+    mesh = Mesh("a", linked=False)
+    mesh.start("b", **settings)
     conn = mesh.client("a")
     mesh.link("a", "b")
     mesh.settle()
-    assert urls(mesh.heard(conn)) == [[A, "example.com:1", "example.com:2"]]
+    assert urls(mesh.heard(conn)) == [[A, *named]]
 
 
 @pytest.mark.parametrize("verb", ["", ".VARZ", ".CONNZ", ".ROUTEZ", ".HEALTHZ", ".STATSZ"])

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from kvcore import limits
 from kvcore.node.io import PeerConnected
 from kvcore.raft.entry import CodecError
 from tests.support.driven import Driver
@@ -65,6 +66,22 @@ def test_consensus_and_notes_arrive_in_order_however_they_are_split(seed):
         expected.append(("a", 2**63 + number, bytes([number]) * (number * 1000)))
         expected.append(("a", number, {"n": number}))
     assert heard == expected
+
+
+def test_what_is_too_large_for_a_frame_is_dropped_and_the_link_stays(monkeypatch):
+    monkeypatch.setattr(limits, "PEER_FRAME_BYTES", 1000)
+    mesh = Mesh("a", "b")
+    heard, peers = [], mesh.nodes["a"].peers
+    mesh.nodes["b"].peers.on_raft = lambda *said: heard.append(said)
+    peers.send_raft("b", 1, bytes(1000))
+    peers.note("b", 1, {"long": "x" * 1000})
+    peers.send_raft("b", 1, bytes(900))
+    mesh.turn("a")
+    mesh.settle()
+    assert heard == [("a", 1, bytes(900))]
+    assert mesh.unlinked == []
+    kinds = [record.kind for record in mesh.records if record.server == "a"]
+    assert kinds.count("peer-oversize") == 2
 
 
 def test_consensus_that_makes_no_sense_ends_the_link():

@@ -465,3 +465,18 @@ def test_a_cluster_has_one_kind_of_secret(tmp_path):
     path.write_text("server_name: n1, cluster { name: c, size: 1, tls { cert_file: x } }")
     with pytest.raises(SettingsError, match="cert_file, key_file and ca_file"):
         settings("-c", str(path))
+
+
+def test_where_clients_reach_a_server_may_be_said(tmp_path):
+    assert settings("--client_advertise", "example.com:4222").advertise == "example.com:4222"
+    path = tmp_path / "a.conf"
+    path.write_text('client_advertise: "example.com:1"')
+    assert settings("-c", str(path)).advertise == "example.com:1"
+
+
+def test_in_a_cluster_a_payload_must_fit_a_frame_between_servers(tmp_path):
+    path = tmp_path / "a.conf"
+    path.write_text("max_payload: 8MB")
+    assert settings("-c", str(path)).max_payload == 8192 * KIB
+    with pytest.raises(SettingsError, match="at most 7340032 bytes in a cluster"):
+        settings("-c", str(path), *JOINED, "--routes", THREE)
