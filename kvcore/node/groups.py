@@ -251,6 +251,10 @@ class Group(Generic[C, O]):
         """When `on_timer` wants to be called."""
         return self._raft.deadline()
 
+    def stand(self) -> None:
+        """Stand for election now: a new group need not wait to find out that nobody leads."""
+        self._raft.stand(self._wiring.clock.now)
+
     def transfer(self, to: str) -> None:
         """Hand the leadership to another member; raises `NotLeader`."""
         self._raft.transfer(to, self._wiring.clock.now)

@@ -19,15 +19,19 @@ Left out: what outcomes mean (`hosting.py`, `meta_group.py`).
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
 from kvcore.limits import Nanos
 from kvcore.node.groups import Group
 from kvcore.node.turns import Tickets
 from kvcore.node.wakeups import Wakeups
+from kvcore.raft.entry import CodecError
 from kvcore.storage.keys import META_GID
 
 AnyGroup: TypeAlias = Group[Any, Any]
+
+_EARLY_COUNT = 64  # messages kept for groups that are not here, the newest
 
 
 class Replica(Protocol):
@@ -69,6 +73,7 @@ class Replicas:
         self._calls: list[Callable[[], None]] = []  # who waits for this turn's batch
         self._later: deque[tuple[int, list[Callable[[], None]]]] = deque()
         self._led: dict[Replica, int] = {}  # who leads here, and since which term
+        self._early: deque[tuple[int, str, bytes]] = deque(maxlen=_EARLY_COUNT)
 
     def __iter__(self) -> Iterator[Replica]:
         return iter(self._by_gid.values())
@@ -76,8 +81,16 @@ class Replicas:
     def add(self, replica: Replica) -> None:
         """A group begins on this server, or goes on after a restart."""
         assert replica.group.gid not in self._by_gid, "an id is never used twice"
-        self._by_gid[replica.group.gid] = replica
+        gid = replica.group.gid
+        self._by_gid[gid] = replica
         self.touch(replica)
+        early, self._early = self._early, deque(maxlen=_EARLY_COUNT)
+        for each, peer, data in early:
+            if each == gid:
+                with suppress(CodecError):
+                    self.receive(peer, gid, data)
+            else:
+                self._early.append((each, peer, data))
 
     def remove(self, replica: Replica) -> None:
         """The group is gone from this server."""
@@ -112,9 +125,12 @@ class Replicas:
                 call()
 
     def receive(self, peer: str, gid: int, data: bytes) -> None:
-        """Consensus of a group that may not be here yet, or any more: then nobody hears it."""
+        """Consensus of a group. It may not be here yet: another server has heard of a new
+        stream a moment before. Or it is not here any more, and nobody hears it."""
         replica = self._by_gid.get(gid)
-        if replica is not None:
+        if replica is None:
+            self._early.append((gid, peer, data))
+        else:
             replica.group.receive(peer, data)
             self._check_office(replica)
             self.touch(replica)

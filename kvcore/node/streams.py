@@ -94,6 +94,7 @@ class Streams:
         if assignment.peers and not assignment.is_founder(name):
             founders = None
         state = found(gid, name, overlays[engine], hard_of(engine, overlays), founders)
+        is_first = state.commit == 1 and state.delivered == 0 and assignment.peers[:1] == (name,)
         restored = self._restores.take(gid)
         stream = restored or self._made(assignment, engine)
         group = Group(
@@ -104,6 +105,8 @@ class Streams:
         host.is_restored = restored is not None
         self._hosts.add(host)
         self._replicas.add(host)
+        if is_first:
+            group.stand()
         return host
 
     def remake(self, host: Host) -> Stream:

@@ -160,3 +160,13 @@ def test_any_replica_means_that_one_of_them_answers():
     get = b"PUB $JS.API.DIRECT.GET.KV_b.$KV.b.k _I.one 0\r\n\r\n"
     trio.say(conn, b"SUB _I.one 77\r\n" + get * 20)
     assert trio.heard(conn).count(b"Nats-Sequence: 1") == 20
+
+
+def test_a_new_streams_first_server_leads_without_waiting_for_a_time_out():
+    trio = Trio()
+    conn = trio.client("a")
+    before = trio.now
+    body = b'{"name":"KV_n","subjects":["$KV.n.>"],"num_replicas":3}'
+    trio.send(conn, "$JS.API.STREAM.CREATE.KV_n", body)
+    assert trio.leader("n")
+    assert trio.now - before < 50_000_000
