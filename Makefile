@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.kvcore-installed
 
-.PHONY: help lab fresh test soak lint bench outputs tools clean
+.PHONY: help lab fresh test soak lint bench bench-cluster outputs tools clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make soak               the long runs, half an hour and more"
 	@echo "make lint               format and check the code"
 	@echo "make bench              measure kvcore beside nats-server"
+	@echo "make bench-cluster      measure three servers beside three of nats-server's"
 	@echo "make outputs            run the lessons again and store their outputs"
 	@echo "make clean              remove what make made; work/ and kvcore-data/ stay"
 
@@ -56,6 +57,9 @@ lint: $(STAMP)
 
 bench: $(STAMP) tools
 	$(BIN)/python -m bench.run
+
+bench-cluster: $(STAMP) tools
+	$(BIN)/python -m bench.cluster
 
 outputs: $(STAMP)
 	$(BIN)/python scripts/outputs.py
