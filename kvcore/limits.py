@@ -162,3 +162,4 @@ DISK_SYNC_MAX_NS: Nanos = 2 * MILLISECOND_NS
 STALL_WALL_NS: Nanos = 10 * SECOND_NS  # real time that one statement may take
 STALL_VIRTUAL_NS: Nanos = HOUR_NS  # virtual time in which nothing but keep-alives happened
 TRACE_RECORDS_COUNT = 200_000  # a world keeps the newest
+JOURNAL_COUNT = 1_000_000  # what clients and verbs tell a world, for rewinding it

@@ -13,13 +13,16 @@ Left out: the process itself, see `run.py`; what befalls the network, see `world
 from collections.abc import Callable
 from enum import Enum
 from random import Random
+from typing import Any
 
 from kvcore.node.config import NodeConfig
+from kvcore.sim.journal import ClientEvent
 from kvcore.sim.links import Links
 from kvcore.sim.loop import VirtualLoop
 from kvcore.sim.network import Listener
 from kvcore.sim.run import Connection, Parts, Run, Server, SyncPolicy
 from kvcore.sim.transport import Transport
+from kvcore.storage.base import StorageError
 from kvcore.trace import Sink, Trace
 
 
@@ -53,7 +56,9 @@ class Host:
         self.starts = 0
         self.syncs = 0
         self.links = links
+        self.rules: dict[str, Callable[..., Any]] = {}  # that stand in for Raft's own
         self.on_turn: Callable[[], object] = _nothing  # after each turn of the server's
+        self.on_client: Callable[[str, ClientEvent], object] = _unheard
         self._loop = loop
         self._parts = parts
         self._seed = seed
@@ -88,8 +93,14 @@ class Host:
         self._lost.clear()
         self.starts += 1
         self.note("start")
+        try:
+            self._run = run = Run(self, self._loop, self._parts, self._seed, self._rng)
+        except StorageError as error:
+            self.note("refused", text=str(error))
+            self.disk.close()
+            self.state = State.CRASHED
+            raise
         self.state = State.UP
-        self._run = run = Run(self, self._loop, self._parts, self._seed, self._rng)
         for place in (self.name, "localhost"):
             listener = self._loop.network.listen(
                 lambda: Connection(run), place, self.config.port, self.name
@@ -137,6 +148,16 @@ class Host:
         if self._run is not None:
             self._run.wake()
 
+    def replay(self, event: ClientEvent) -> None:
+        """The server hears what a client said in another world."""
+        if self._run is not None:
+            self._run.replay(event)
+
+    def end_replay(self) -> None:
+        """The clients of that world are gone."""
+        if self._run is not None:
+            self._run.end_replay()
+
     def note(self, kind: str, **fields: str | int | bool | None) -> None:
         """One record in the world's trace."""
         self._sink(Trace(self._loop.now, self.name, kind, fields))
@@ -159,3 +180,7 @@ class Host:
 
 def _nothing() -> None:
     """Nobody wants to look."""
+
+
+def _unheard(_host: str, _event: ClientEvent) -> None:
+    """Nobody keeps what clients say."""

@@ -30,6 +30,7 @@ from kvcore.node.io import (
     TimerFired,
 )
 from kvcore.sim.disk import SimulatedDisk
+from kvcore.sim.journal import ClientEvent
 from kvcore.sim.links import Links
 from kvcore.sim.loop import VirtualLoop
 from kvcore.sim.transport import Transport
@@ -76,6 +77,7 @@ class Machine(Protocol):
     starts: int
     syncs: int
     on_turn: Callable[[], object]
+    on_client: Callable[[str, ClientEvent], object]
 
     @property
     def sink(self) -> Sink:
@@ -120,6 +122,7 @@ class Run:
         self._dirty = False
         self._flush_timer: asyncio.TimerHandle | None = None
         self._conns = 0
+        self._ghosts: dict[int, None] = {}  # clients of a world that is lived through again
 
     @property
     def busy(self) -> bool:
@@ -138,6 +141,27 @@ class Run:
         self.node.handle(event, self._loop.now)
         self.wake()
 
+    def client(self, event: ClientEvent) -> None:
+        """Something from a client."""
+        if not self.ended:
+            self.machine.on_client(self.name, event)
+            self.event(event)
+
+    def replay(self, event: ClientEvent) -> None:
+        """Something from a client of another world, who can't be answered."""
+        if isinstance(event, ClientConnected):
+            self._conns = event.conn
+            self._ghosts[event.conn] = None
+        elif isinstance(event, ClientClosed):
+            self._ghosts.pop(event.conn, None)
+        self.event(event)
+
+    def end_replay(self) -> None:
+        """Those clients are gone."""
+        for conn in self._ghosts:
+            self.client(ClientClosed(conn, "rewound"))
+        self._ghosts.clear()
+
     def wake(self) -> None:
         """There will be a turn."""
         if not self._turn_due:
@@ -151,7 +175,7 @@ class Run:
         if self.is_paused:
             transport.pause_reading()
         host, port = transport.get_extra_info("peername")
-        self.event(ClientConnected(self._conns, host, port))
+        self.client(ClientConnected(self._conns, host, port))
         return self._conns
 
     # Effects out.
@@ -308,13 +332,13 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """It says something."""
         self._run.machine.note("receive", conn=self._conn, bytes=len(data), text=_text(data))
-        self._run.event(ClientData(self._conn, data))
+        self._run.client(ClientData(self._conn, data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone."""
         if self._run.open.pop(self._conn, None) is not None:
             reason = "closed" if exc is None else "reset"
-            self._run.event(ClientClosed(self._conn, reason))
+            self._run.client(ClientClosed(self._conn, reason))
 
 
 def _text(data: bytes) -> str:

@@ -21,7 +21,7 @@ Left out: faults by the dozen, see `nemesis.py`.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any, Self, TypeVar
 
@@ -36,10 +36,13 @@ from kvcore.sim import drive
 from kvcore.sim.arrows import PeerTrace
 from kvcore.sim.client import PATCH
 from kvcore.sim.disk import SimulatedDisk
+from kvcore.sim.faults import Faults
 from kvcore.sim.host import Host, State
+from kvcore.sim.journal import ClientEvent, Journal, Said
 from kvcore.sim.links import Links, Pair
 from kvcore.sim.loop import VirtualLoop
 from kvcore.sim.run import Parts, SyncPolicy
+from kvcore.sim.views import View, leader_of, view
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage
 from kvcore.storage.memory import MemoryStorage
@@ -59,7 +62,7 @@ def _engines(disk: SimulatedDisk) -> dict[str, Storage]:
 PARTS = Parts(make_node=Node, make_engines=_engines)
 
 
-class World:
+class World(Faults):
     """Simulated servers, running from the moment the world is made."""
 
     def __init__(
@@ -75,6 +78,16 @@ class World:
     ) -> None:
         self.seed = seed
         self.loop = loop or VirtualLoop(seed)
+        self.journal = Journal()
+        self._began = self.loop.elapsed
+        self._settings: dict[str, Any] = {
+            "servers": servers,
+            "seed": seed,
+            "sync": sync,
+            "names": names,
+            "configure": configure,
+            "parts": parts,
+        }
         self.records: deque[Trace] = deque(maxlen=limits.TRACE_RECORDS_COUNT)
         self.closed = False
         self.owns_loop = loop is None
@@ -104,6 +117,7 @@ class World:
                 sink=self.records.append,
                 links=self.links,
             )
+            self.hosts[name].on_client = self._heard
         for host in self.hosts.values():
             host.start()
         if not self.loop.is_running():
@@ -168,94 +182,44 @@ class World:
         """Every record so far, one a line; the same for the same seed and code."""
         return "".join(record.line() + "\n" for record in self.records)
 
-    # What can befall it.
+    # Looking, and living through it again.
 
-    def crash(self, name: str | None = None) -> None:
-        """The server's process is killed; its disk keeps what it wrote."""
-        self._running(name).crash()
+    @property
+    def elapsed(self) -> Nanos:
+        """How long the world has existed."""
+        return self.loop.elapsed - self._began
 
-    def restart(self, name: str | None = None) -> None:
-        """Starts a server that is down; one that runs is killed first."""
-        host = self.host(name)
-        if host.state in (State.UP, State.PAUSED):
-            host.crash()
-        host.start()
+    @property
+    def machines(self) -> Mapping[str, Host]:
+        """The hosts, for a replay."""
+        return self.hosts
 
-    def pause(self, name: str | None = None) -> None:
-        """The server's process stops; its connections stay open and silent."""
-        host = self._running(name)
-        if host.state is State.UP:
-            host.pause()
+    async def rewind(self, moment: Nanos) -> "World":
+        """Another world that has lived through the same up to `moment`, without clients."""
+        if self.owns_loop:
+            again = World(**self._settings)
+            again.run(self.journal.replay(again, moment))
+        else:
+            again = World(**self._settings, loop=self.loop)
+            await self.journal.replay(again, moment)
+        return again
 
-    def resume(self, name: str | None = None) -> None:
-        """A paused server goes on."""
-        host = self._running(name)
-        if host.state is State.PAUSED:
-            host.resume()
+    def views(self, group: str) -> list[View]:
+        """Each server's part in a group, by the servers' names; `_meta_` is a group, too."""
+        found = [view(host, group) for host in self.hosts.values()]
+        return [each for each in found if each is not None]
 
-    def power_cut(self, name: str | None = None) -> None:
-        """The machine loses its power; what was not synced may be gone."""
-        self._running(name).power_cut()
-
-    def partition(self, *groups: Sequence[str]) -> None:
-        """The network comes apart: what is in different groups hears nothing of each other.
-
-        Groups name servers, and clients by the name that they connect with. Servers that no
-        group names are one group more; clients that none names reach every server. What an
-        earlier call has cut is whole again, one-way cuts aside.
-        """
-        pieces = [list(group) for group in groups]
-        named = [name for piece in pieces for name in piece]
-        if len(dict.fromkeys(named)) < len(named):
-            raise ValueError("a server or client can't be in two groups")
-        pieces.append([name for name in self.hosts if name not in named])
-        self._apart = {
-            (one, other): None
-            for piece in pieces
-            for one in piece
-            for others in pieces
-            for other in others
-            if others is not piece
-        }
-        text = " | ".join(" ".join(piece) for piece in pieces if piece)
-        self.note("partition", groups=text)
-        self._cut()
-
-    def cut(self, sender: str, to: str) -> None:
-        """What the one server sends to the other is lost from now on; the way back is open."""
-        self._one_way[self.host(sender).name, self.host(to).name] = None
-        self.note("cut", sender=sender, to=to)
-        self._cut()
-
-    def heal(self) -> None:
-        """The network is whole again."""
-        self._apart, self._one_way = {}, {}
-        self.note("heal")
-        self._cut()
-
-    def _cut(self) -> None:
-        servers = {pair: None for pair in self._apart if all(name in self.hosts for name in pair)}
-        clients = {pair: None for pair in self._apart if pair[0] not in self.hosts}
-        self.links.cut(servers | self._one_way)
-        self.loop.network.cut({pair: None for pair in clients if pair[1] in self.hosts})
+    def leader(self, group: str) -> str:
+        """The running server that leads a group, in the latest term; "" if none does."""
+        host = leader_of(self.hosts.values(), group)
+        return host.name if host is not None else ""
 
     def note(self, kind: str, **fields: str | int | bool | None) -> None:
         """One record in the trace, of something that no server has done."""
         self.records.append(Trace(self.now, "world", kind, fields))
 
-    def host(self, name: str | None = None) -> Host:
-        """A machine by its server's name; the only one, if there is one."""
-        if name is None and len(self.hosts) == 1:
-            return next(iter(self.hosts.values()))
-        if name not in self.hosts:
-            raise ValueError(f"no server {name!r}; there are {', '.join(self.hosts)}")
-        return self.hosts[name]
-
-    def _running(self, name: str | None) -> Host:
-        host = self.host(name)
-        if host.state in (State.CRASHED, State.DARK):
-            raise ValueError(f"{host.name} is {host.state.value}; restart it first")
-        return host
+    def _heard(self, host: str, event: ClientEvent) -> None:
+        self.journal.keep(Said(self.elapsed, host, event))
 
     # Leaving it.
 
