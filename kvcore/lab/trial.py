@@ -65,7 +65,7 @@ def last_heard(cluster: Cluster) -> tuple[str, ...]:
     sent = [each for each in records if each.kind in ("receive", "send")][-HEARD_COUNT:]
     lines = []
     for each in sent:
-        after = (each.time - records[0].time) / SECOND_NS
+        after = (each.time - records.first) / SECOND_NS
         what = clip(str(each.fields.get("text", "")).replace("\r\n", " "), HEARD_CHARACTERS)
         verb = "receives" if each.kind == "receive" else "sends"
         lines.append(f"    {after:10.3f} s  {each.server} {verb:<8}  {what}")

@@ -152,6 +152,10 @@ class Node(Observed):
             case _:
                 assert_never(event)
 
+    def hand_over(self, group: str, to: str) -> None:
+        """An operator wants another server to lead a group that this one leads."""
+        self._replicas.hand_over(self.groups[group], to)
+
     def effects(self) -> Effects:
         """What this turn asks of the driver; see `Effects` for the order."""
         for part in (self._answers, self._following, self._backups, self._restores, self.peers):

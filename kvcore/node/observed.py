@@ -19,6 +19,7 @@ from kvcore.node.hosts import Hosts
 from kvcore.node.meta_group import MetaGroup
 from kvcore.node.peers import Peers
 from kvcore.node.questions import Question
+from kvcore.node.replicas import AnyGroup
 from kvcore.node.sight import Gauge, Report, Sight
 from kvcore.node.wakeups import Clock
 
@@ -51,6 +52,11 @@ class Observed:
         """The streams that this server leads; look, don't touch."""
         found = {name: self._hosts.stream(name) for name in self._hosts.names()}
         return {name: stream for name, stream in found.items() if stream is not None}
+
+    @property
+    def groups(self) -> Mapping[str, AnyGroup]:
+        """This server's part in each group, by its stream's name; `_meta_` is one, too."""
+        return {"_meta_": self._meta_group} | {host.name: host.group for host in self._hosts}
 
     @property
     def is_leading(self) -> bool:

@@ -103,6 +103,11 @@ class Replicas:
         """Whether it is still here."""
         return self._by_gid.get(replica.group.gid) is replica
 
+    def hand_over(self, group: AnyGroup, to: str) -> None:
+        """An operator wants another server to lead this group; raises `NotLeader`."""
+        group.transfer(to)
+        self.touch(self._by_gid[group.gid])
+
     def touch(self, replica: Replica) -> None:
         """There is something to do for it at the end of the turn."""
         self._touched[replica] = None

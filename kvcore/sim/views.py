@@ -100,6 +100,12 @@ def _places(raft: Raft) -> tuple[Place, ...]:
     )
 
 
+def names_of(hosts: Iterable[Host]) -> dict[int, str]:
+    """The names of all groups that any running server has, by id."""
+    nodes = [host.node for host in hosts if isinstance(host.node, Node)]
+    return {group.gid: name for node in nodes for name, group in node.groups.items()}
+
+
 def leader_of(hosts: Iterable[Host], group: str) -> Host | None:
     """The running server that leads in the latest term; a leader that was cut off may not
     know of its successor."""

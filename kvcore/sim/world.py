@@ -20,7 +20,6 @@ Left out: faults by the dozen, see `nemesis.py`.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from random import Random
 from typing import Any, Self, TypeVar
@@ -28,12 +27,11 @@ from typing import Any, Self, TypeVar
 import nats
 from nats.aio.client import Client
 
-from kvcore import limits
 from kvcore.limits import Nanos
 from kvcore.node.config import ClusterConfig, NodeConfig
 from kvcore.node.node import Node
 from kvcore.sim import drive
-from kvcore.sim.arrows import PeerTrace
+from kvcore.sim.arrows import Records
 from kvcore.sim.client import PATCH
 from kvcore.sim.disk import SimulatedDisk
 from kvcore.sim.faults import Faults
@@ -42,7 +40,7 @@ from kvcore.sim.journal import ClientEvent, Journal, Said
 from kvcore.sim.links import Links, Pair
 from kvcore.sim.loop import VirtualLoop
 from kvcore.sim.run import Parts, SyncPolicy
-from kvcore.sim.views import View, leader_of, view
+from kvcore.sim.views import View, leader_of, names_of, view
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage
 from kvcore.storage.memory import MemoryStorage
@@ -88,15 +86,17 @@ class World(Faults):
             "configure": configure,
             "parts": parts,
         }
-        self.records: deque[Trace] = deque(maxlen=limits.TRACE_RECORDS_COUNT)
+        self.records = Records(self.loop, self._group_name)
+        self._group_names: dict[int, str] = {}
         self.closed = False
         self.owns_loop = loop is None
         self.loop.reseed(seed)
-        self.links = Links(self.loop, f"{seed}/links", PeerTrace(self.loop, self.records.append))
+        self.links = Links(self.loop, f"{seed}/links", self.records)
         self._clients: list[Client] = []
         self._apart: dict[Pair, None] = {}  # servers and clients, by a partition
         self._one_way: dict[Pair, None] = {}
-        names = names or [f"n{number + 1}" for number in range(servers)]
+        names = tuple(names) or tuple(f"n{number + 1}" for number in range(servers))
+        cluster = ClusterConfig(_CLUSTER_NAME, len(names), names) if len(names) > 1 else None
         PATCH.install()
         self.hosts: dict[str, Host] = {}
         for number, name in enumerate(names):
@@ -106,7 +106,7 @@ class World(Faults):
                 server_id=_server_id(Random(f"{host_seed}/id")),
                 host=name,
                 port=_FIRST_PORT + number,
-                cluster=ClusterConfig(_CLUSTER_NAME, len(names)) if len(names) > 1 else None,
+                cluster=cluster,
             )
             self.hosts[name] = Host(
                 self.loop,
@@ -217,6 +217,11 @@ class World(Faults):
     def note(self, kind: str, **fields: str | int | bool | None) -> None:
         """One record in the trace, of something that no server has done."""
         self.records.append(Trace(self.now, "world", kind, fields))
+
+    def _group_name(self, gid: int) -> str:
+        if gid not in self._group_names:
+            self._group_names |= names_of(self.hosts.values())
+        return self._group_names.get(gid, f"group {gid}")
 
     def _heard(self, host: str, event: ClientEvent) -> None:
         self.journal.keep(Said(self.elapsed, host, event))
