@@ -27,6 +27,7 @@ from typing import Any, Self, TypeVar
 import nats
 from nats.aio.client import Client
 
+from kvcore import limits
 from kvcore.limits import Nanos
 from kvcore.node.config import ClusterConfig, NodeConfig
 from kvcore.node.node import Node
@@ -40,7 +41,7 @@ from kvcore.sim.journal import ClientEvent, Journal, Said
 from kvcore.sim.links import Links, Pair
 from kvcore.sim.loop import VirtualLoop
 from kvcore.sim.run import Parts, SyncPolicy
-from kvcore.sim.views import View, leader_of, names_of, view
+from kvcore.sim.views import META, View, leader_of, names_of, view
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage
 from kvcore.storage.memory import MemoryStorage
@@ -50,6 +51,8 @@ T = TypeVar("T")
 _CLUSTER_NAME = "sim"
 _FIRST_PORT = 4222
 _SETTLE_SECONDS = 0.0005
+_ELECTION_SECONDS = 5.0  # what a new cluster's first election may take
+_ELECTION_NS = round(_ELECTION_SECONDS * limits.SECOND_NS)
 _ID_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
@@ -95,33 +98,37 @@ class World(Faults):
         self._clients: list[Client] = []
         self._apart: dict[Pair, None] = {}  # servers and clients, by a partition
         self._one_way: dict[Pair, None] = {}
-        names = tuple(names) or tuple(f"n{number + 1}" for number in range(servers))
-        cluster = ClusterConfig(_CLUSTER_NAME, len(names), names) if len(names) > 1 else None
+        self._has_led = False  # the cluster as a whole has begun
         PATCH.install()
-        self.hosts: dict[str, Host] = {}
-        for number, name in enumerate(names):
-            host_seed = f"{seed}/{number}"
-            config = NodeConfig(
-                server_name=name,
-                server_id=_server_id(Random(f"{host_seed}/id")),
-                host=name,
-                port=_FIRST_PORT + number,
-                cluster=cluster,
-            )
-            self.hosts[name] = Host(
-                self.loop,
-                configure(config),
-                parts,
-                seed=host_seed,
-                sync=sync,
-                sink=self.records.append,
-                links=self.links,
-            )
-            self.hosts[name].on_client = self._heard
+        self.hosts = self._machines(tuple(names) or tuple(f"n{n + 1}" for n in range(servers)))
         for host in self.hosts.values():
             host.start()
         if not self.loop.is_running():
             self.run(self.ready())
+
+    def _machines(self, names: tuple[str, ...]) -> dict[str, Host]:
+        cluster = ClusterConfig(_CLUSTER_NAME, len(names), names) if len(names) > 1 else None
+        settings, hosts = self._settings, {}
+        for number, name in enumerate(names):
+            seed = f"{self.seed}/{number}"
+            config = NodeConfig(
+                server_name=name,
+                server_id=_server_id(Random(f"{seed}/id")),
+                host=name,
+                port=_FIRST_PORT + number,
+                cluster=cluster,
+            )
+            hosts[name] = Host(
+                self.loop,
+                settings["configure"](config),
+                settings["parts"],
+                seed=seed,
+                sync=settings["sync"],
+                sink=self.records.append,
+                links=self.links,
+            )
+            hosts[name].on_client = self._heard
+        return hosts
 
     def __repr__(self) -> str:
         state = ", ".join(f"{name} {host.state.value}" for name, host in self.hosts.items())
@@ -145,11 +152,21 @@ class World(Faults):
         return drive.run(self.loop, coroutine)
 
     async def ready(self) -> None:
-        """Returns when every server that runs has done what it does at its start."""
+        """Returns when every server that runs has done what it does at its start, and when a
+        new cluster has elected who leads it."""
         while any(  # noqa: ASYNC110 - virtual time: asking again costs nothing
             host.state is State.UP and host.busy for host in self.hosts.values()
         ):
             await asyncio.sleep(_SETTLE_SECONDS)
+        patience = self.elapsed + _ELECTION_NS
+        while not self._has_led and self.elapsed < patience:
+            self._has_led = not self._is_cluster or self.leader(META) != ""
+            await asyncio.sleep(0 if self._has_led else _ELECTION_SECONDS / 100)
+
+    @property
+    def _is_cluster(self) -> bool:
+        nodes = [host.node for host in self.hosts.values()]
+        return any(isinstance(node, Node) and node.config.cluster is not None for node in nodes)
 
     async def connect(self, **options: Any) -> Client:
         """nats-py's own client, connected to this world's servers; options are nats-py's."""
