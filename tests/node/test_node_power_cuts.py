@@ -1,6 +1,7 @@
 """Power cuts at every effect of a whole server, against streams made anew from their logs.
 
-A run of a seed sends mixed requests to four streams of both engines, moves time on, and cuts
+A run of a seed sends mixed requests to four streams, in memory and in two durable stores, each of
+which loses an end of its own (a second file stands for RocksDB), moves time on, and cuts
 the power (or kills the process) before or after any write or sync. After each start the
 server must stand exactly where the commands up to its applied index lead, no earlier than
 what it had acted on before, and its store must hold nothing that no stream owns. While it
@@ -17,7 +18,7 @@ from kvcore.jetstream.outcome import StreamCreated
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import MILLISECOND_NS, SECOND_NS
 from kvcore.node.config import NodeConfig
-from kvcore.node.groups import FILE
+from kvcore.node.groups import FILE, MEMORY
 from kvcore.node.io import ClientConnected, ClientData, Synced, TimerFired
 from kvcore.node.node import Node
 from kvcore.sim.disk import SimulatedDisk
@@ -40,7 +41,7 @@ class CutError(Exception):
 class Machine:
     def __init__(self, seed, logs):
         self.rng = Random(f"{seed}/load")
-        self.disk = SimulatedDisk(Random(f"{seed}/pages"))
+        self.disks = [SimulatedDisk(Random(f"{seed}/pages{each}")) for each in ("", "/2")]
         self.now = START
         self.logs = logs  # gid → every command proposed, in order
         self.acted = {}  # gid → the index up to which the server has acted
@@ -53,10 +54,11 @@ class Machine:
 
     def start(self):
         self.starts += 1
-        self.file = AppendFile(self.disk, compact_floor_bytes=3000)
-        self.stores = {"file": self.file, "memory": MemoryStorage()}
+        first, second = (AppendFile(disk, compact_floor_bytes=3000) for disk in self.disks)
+        self.stores = {"file": first, "memory": MemoryStorage(), "rocksdb": second}
         self.tickets = []
-        self.node = Node(NodeConfig("n1", "ID"), self.stores, Random(1), self.now)
+        config = NodeConfig("n1", "ID", engines=("file", "rocksdb"))
+        self.node = Node(config, self.stores, Random(1), self.now)
         self.check_recovery()
         self.turn()
         self.settle()
@@ -82,8 +84,9 @@ class Machine:
         while self.tickets:
             ticket = self.tickets.pop()
             self.tickets.clear()
-            self.at_risk()
-            self.file.sync()
+            for store in self.stores.values():
+                self.at_risk()
+                store.sync()
             self.at_risk()
             self.turn(Synced(ticket))
 
@@ -96,7 +99,7 @@ class Machine:
 
     def groups(self):
         hosted = [host.group for host in self.node._hosts]
-        return [group for group in (self.node._meta_group, *hosted) if group.engine == FILE]
+        return [group for group in (self.node._meta_group, *hosted) if group.engine != MEMORY]
 
     # -- the oracle
 
@@ -113,15 +116,16 @@ class Machine:
                 born.setdefault(result.assignment.gid, result.assignment)
         assert meta.streams == self.node._meta.streams
         for host in self.node._hosts:
-            if host.group.engine == FILE:
+            if host.group.engine != MEMORY:
                 first = born[host.group.gid]
                 again = Stream(first.gid, first.config, first.created, Overlay(MemoryStorage()))
                 for index, command in enumerate(self.logs[first.gid], 1):
                     again.apply(command, index)
                 assert picture(host.stream) == picture(again)
         owned = {keys.META_GID, *(host.group.gid for host in self.node._hosts)}
-        left = (key for key, _ in self.node._overlays[FILE].scan(b"", b"\xff"))
-        assert {keys.group(key) for key in left if key != keys.IDENTITY} <= owned
+        for engine in (FILE, "rocksdb"):
+            left = (key for key, _ in self.node._overlays[engine].scan(b"", b"\xff"))
+            assert {keys.group(key) for key in left if key != keys.IDENTITY} <= owned
 
     def check_consumers(self):
         for host in self.node._hosts:
@@ -140,11 +144,15 @@ class Machine:
                     self.until_cut = self.rng.randrange(14)
                 self.step()
             except CutError:
-                self.disk.power_cut() if self.rng.random() < 0.7 else self.disk.close()
+                self.down(is_power_cut=self.rng.random() < 0.7)
                 self.start()
                 if self.rng.random() < 0.3:
-                    self.disk.power_cut()
+                    self.down(is_power_cut=True)
                     self.start()
+
+    def down(self, *, is_power_cut):
+        for disk in self.disks:
+            disk.power_cut() if is_power_cut else disk.close()
 
     def step(self):
         requests = [self.request() for _ in range(self.rng.randrange(1, 5))]
@@ -201,6 +209,7 @@ class Machine:
             "duplicate_window": SECOND_NS,
             "allow_msg_ttl": True,
             "allow_rollup_hdrs": True,
+            "metadata": {"kvcore.engine": "rocksdb"} if name == "B" else {},
         }
 
 
