@@ -136,6 +136,7 @@ LEADERLESS_WAIT_NS: Nanos = 500 * MILLISECOND_NS  # for a leader, by who asks ho
 LEADERLESS_COUNT = 1024  # how many may wait so at one server
 GATHER_WAIT_NS: Nanos = 2 * SECOND_NS  # for what other servers know of their streams
 GATHERS_COUNT = 256  # of such questions at a time
+LEAVING_ASK_NS: Nanos = SECOND_NS  # how often a replica asks whether it may go
 UNSERVED_WAIT_NS: Nanos = 4 * SECOND_NS  # for the leader of a stream that was just assigned
 
 # Lame duck mode.

@@ -241,8 +241,9 @@ class Api:
         match outcome.result:
             case Refused(error=error) | RestoreRefused(error=error):
                 return self._refuse(what, error)
-            case StreamCreated(assignment=assignment):
-                is_new = outcome.kind == "CreateStream"
+            case StreamCreated(assignment=assignment, existed=existed):
+                is_alone = self._context.catalog.cluster is None  # then it says so every time
+                is_new = outcome.kind == "CreateStream" and (is_alone or not existed)
                 return self._show_stream(what, assignment.config.name, now, is_new=is_new)
             case StreamDeleted() | StreamMoved():
                 return bodies.success(what, {"success": True})
@@ -274,6 +275,15 @@ class Api:
         return bodies.failure(what, error)
 
     # In a cluster.
+
+    @property
+    def identity(self) -> Identity:
+        """The server, as answers name it."""
+        return self._context.identity
+
+    def kind_of(self, outcome: MetaOutcome) -> str:
+        """What kind of answer a decision gets."""
+        return _ANSWER_TO[outcome.kind]
 
     def stepped_down(self, what: str) -> bytes:
         """Another server is about to lead, or a server to go."""

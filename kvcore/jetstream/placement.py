@@ -43,13 +43,18 @@ def place(
     now_at: Sequence[str] = (),
     leader: str = "",
     without: Collection[str] = (),
+    is_at_home: bool = False,
 ) -> tuple[str, ...]:
     """The servers for a stream's replicas; raises `UnplacedError`.
 
     `now_at` is where the stream is, `leader` who leads it, `without` who may not hold it.
+    `is_at_home`: these were chosen by the same wishes, and needn't be judged again.
     """
     fitting = [each for each in places if each.name not in without and _fits(config, each)]
     by_name = {each.name: each for each in fitting}
+    if is_at_home:
+        stays = (each for each in places if each.name in now_at and each.name not in without)
+        by_name |= {each.name: each for each in stays}
     stay = [name for name in now_at if name in by_name]
     stay.sort(key=lambda name: (name != leader, not by_name[name].is_online))
     stay = stay[: config.num_replicas]

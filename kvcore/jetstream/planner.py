@@ -81,7 +81,15 @@ class Planner:
             ]
         )
         places = [replace(each, held=counts.get(each.name, 0)) for each in self._places()]
-        return placement.place(config, places, now_at=now_at, leader=leader, without=without)
+        known = streams.get(config.name)
+        return placement.place(
+            config,
+            places,
+            now_at=now_at,
+            leader=leader,
+            without=without,
+            is_at_home=known is not None and known.config.placement == config.placement,
+        )
 
     def forget(self, command: MetaCommand) -> None:
         """It was applied: from now on the streams tell where they are."""

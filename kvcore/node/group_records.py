@@ -36,12 +36,18 @@ def found(
     records: Overlay,
     hard_records: Overlay,
     founders: tuple[str, ...] | None = (),
+    *,
+    is_forgotten: bool = False,
 ) -> State:
     """Where a server stands in its group: as the store says or, if that knows nothing of the
     group, at its beginning. `founders` begin it together, () is the server alone; None: the
-    group exists, and its leader adds this server. Raises `StorageError` for records that
-    contradict each other."""
+    group exists, and its leader adds this server. `is_forgotten`: this server may have been a
+    member whose disk was emptied since. Raises `StorageError` for records that contradict each
+    other."""
     stored = hard_records.get(keys.hard_state(gid))
+    if stored is None and is_forgotten:
+        state = joining(server)
+        return state._replace(hard=state.hard.recovering(is_recovering=True))
     if stored is None and founders is None:
         return joining(server)
     if stored is None and founders and founders != (server,):

@@ -206,6 +206,11 @@ class Group(Generic[C, O]):
         return self._raft.members
 
     @property
+    def is_changing(self) -> bool:
+        """Whether a change of members is not committed yet."""
+        return self._raft.state.members_index > self._raft.commit
+
+    @property
     def term(self) -> int:
         """The current term; it rises with each election."""
         return self._raft.term
@@ -258,6 +263,10 @@ class Group(Generic[C, O]):
     def transfer(self, to: str) -> None:
         """Hand the leadership to another member; raises `NotLeader`."""
         self._raft.transfer(to, self._wiring.clock.now)
+
+    def change(self, members: Members) -> None:
+        """Let these be the members; raises `ChangeUnderWay` or `NotLeader`."""
+        self._raft.change(members)
 
     def flush(self) -> int:
         """Put this turn's entries into the batch, send, apply. If a sync must come before they

@@ -52,7 +52,7 @@ class Guards:
         own: Api,
         view: ClusterView,
         on_request: Callable[[Message], None],
-        carry_out: Callable[[Action], None],
+        carry_out: Callable[[list[Action]], None],
     ) -> None:
         self._broker = broker
         self._clock = clock
@@ -128,8 +128,7 @@ class Guards:
                 found = self._own.handle(
                     message.subject, message.reply, message.payload, self._clock.now
                 )
-                for action in found:
-                    self._carry_out(action)
+                self._carry_out(found)
             else:
                 self._unavailable(message, what)
 

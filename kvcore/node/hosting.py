@@ -67,7 +67,8 @@ class Surroundings:
     `on_request` gets what the API is asked, `act` carries out what it answers. `touch` is told
     whenever there is something to do for a group, `on_lead` that a host leads, `on_settled`
     that its stream serves, `on_moved` that it changed. `make_stream` makes a host's stream anew
-    from its records; `trace` takes a record.
+    from its records; `trace` takes a record. `tend` sees to it that a group has the members
+    that its assignment names.
     """
 
     server_name: str
@@ -83,6 +84,7 @@ class Surroundings:
     trace: Callable[[str, Mapping[str, Field]], None]
     make_stream: Callable[["Host"], Stream]
     act: Callable[[list[Action]], None]
+    tend: Callable[["Host"], None]
 
     def tell(self, kind: str, **fields: Field) -> None:
         """Put a record into the server's trace."""
@@ -101,6 +103,7 @@ class Host:
         self.assignment = assignment
         self.consumers = Consumers(stream)
         self.is_leading = False
+        self.leading_since: Nanos = 0
         self.is_settled = False  # whether the configuration that was decided on is in force
         self.is_restored = False  # from a backup, whose limits nobody has enforced yet
         self._held_back: list[tuple[str, Outcome]] = []  # who waits for a consumer, by its name
@@ -140,6 +143,7 @@ class Host:
         until the decided one is in force, the stream takes no subjects.
         """
         self.is_leading = True
+        self.leading_since = self._clock.now
         self.consumers = Consumers(self.stream, self._clock.now)
         self._farewells.clear()
         decided = self.assignment.config
@@ -171,10 +175,12 @@ class Host:
 
     def _subscribe(self) -> None:
         """Subscribe to what the configuration of now says; again after an update."""
-        self.unsubscribe()
+        before, self._subscriptions = self._subscriptions, []
+        consumers, self._of_consumers = self._of_consumers, {}
         direct, on_request = self._around.api.direct, self._around.on_request
         wanted: list[tuple[str, Handler]] = []
         wanted += [(subject, self._on_publish) for subject in self.stream.config.subjects]
+        wanted += [(subject, on_request) for subject in self._around.api.verbs_of(self.name)]
         if not may_be_stale(self.stream.config):
             wanted += [(subject, on_request) for subject in direct.subscriptions(self.stream)]
         wanted += [
@@ -184,6 +190,8 @@ class Host:
         self._subscriptions = [self._broker.subscribe(*pair) for pair in wanted]
         for name in self.stream.ledgers:
             self._subscribe_consumer(name)
+        for subscription in (*before, *(each for those in consumers.values() for each in those)):
+            self._broker.unsubscribe(subscription)  # now, so that peers see no gap
 
     def _subscribe_consumer(self, name: str) -> None:
         """Hear acknowledgements and pull requests, of the consumers that know of any."""
@@ -382,6 +390,7 @@ class Host:
             self._expiry_proposed = True
             self.propose(Expire(now))
         self._release_held_back()
+        self._around.tend(self)
 
     def deadline(self) -> Nanos | None:
         """When `poll` wants to be called next; a time in the past is at once."""

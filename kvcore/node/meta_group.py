@@ -13,16 +13,18 @@ Left out: what the log says (`jetstream/meta.py`).
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias, assert_never
+from typing import Protocol, TypeAlias, assert_never
 
+from kvcore import limits
 from kvcore.jetstream.advisories import stream_action
 from kvcore.jetstream.commands import MetaCommand, UpdateConfig, decode_meta, encode
-from kvcore.jetstream.meta import Meta
+from kvcore.jetstream.meta import FIRST_STREAM_GID, Meta
 from kvcore.jetstream.outcome import (
     MetaOutcome,
     Refused,
     RestoreBegun,
     RestoreRefused,
+    StreamAssignment,
     StreamCreated,
     StreamDeleted,
     StreamMoved,
@@ -36,9 +38,35 @@ from kvcore.node.groups import FILE, Group, NotLeader, Wiring
 from kvcore.node.hosting import Host, Surroundings
 from kvcore.node.restores import Restores
 from kvcore.node.streams import Streams
+from kvcore.raft.entry import Members
+from kvcore.raft.state import State, founded
 from kvcore.storage import keys
 
+_ALL = 1 << 64
+
 MetaGroup: TypeAlias = Group[MetaCommand, MetaOutcome]
+
+
+class Office(Protocol):
+    """What there is to do in a cluster besides deciding."""
+
+    def lead(self) -> None:
+        """This server leads the meta group: it answers for the cluster."""
+
+    def step_down(self) -> None:
+        """It does so no more."""
+
+    def poll(self) -> None:
+        """While leading, whenever something has happened."""
+
+    def deadline_of_leader(self) -> Nanos | None:
+        """When `poll` wants to be called at the latest."""
+
+    def assigned(self, stream: str, outcome: MetaOutcome) -> None:
+        """While leading: whoever asked for a stream shall hear of it."""
+
+    def moved(self, host: Host) -> None:
+        """The assignment of a stream that is here has changed."""
 
 
 class MetaReplica:
@@ -53,20 +81,50 @@ class MetaReplica:
         streams: Streams,
         restores: Restores,
     ) -> None:
-        members = config.cluster.members if config.cluster is not None else ()
+        founders: tuple[str, ...] | None = ()
+        if config.cluster is not None:
+            founders = config.cluster.members or None  # None: who has met will tell
         durable = wiring.records
-        state = found(keys.META_GID, config.server_name, durable, durable, members)
+        state = found(keys.META_GID, config.server_name, durable, durable, founders)
         self.machine = make()
-        self.group: MetaGroup = Group(
-            keys.META_GID, FILE, self.machine, encode, decode_meta, state, wiring
-        )
-        self.group.on_installed = self._installed
+        self.office: Office | None = None  # a server on its own has none
+        self._wiring = wiring
         self._make = make
+        self.group = self._grouped(state)
+        has_nothing = self.group.raft.is_recovering and not self.group.last_index
+        self._old_upto = _ALL if has_nothing else 0  # groups that it may have had and forgotten
         self.is_leading = False
+        self._server_name = config.server_name
         self._around = around
         self._streams = streams
         self._restores = restores
         self._subscriptions: list[InternalSubscription] = []
+
+    def _grouped(self, state: State) -> MetaGroup:
+        group: MetaGroup = Group(
+            keys.META_GID, FILE, self.machine, encode, decode_meta, state, self._wiring
+        )
+        group.on_installed = self._installed
+        return group
+
+    def join(self) -> None:
+        """The group exists, and perhaps had this server before its disk was emptied: until its
+        leader has sent the log, nothing is promised here."""
+        group = self.group
+        if not group.term and not group.last_index and not group.raft.is_recovering:
+            durable = self._wiring.records
+            durable.delete(keys.hard_state(keys.META_GID))
+            name, gid = self._server_name, keys.META_GID
+            self.group = self._grouped(found(gid, name, durable, durable, is_forgotten=True))
+            self._old_upto = _ALL
+            self._around.touch(self)
+
+    def begin(self, founders: tuple[str, ...]) -> None:
+        """Found the group with these others, unless somebody was faster: then his log will
+        come."""
+        if not self.group.term and not self.group.last_index:
+            self.group = self._grouped(founded(self._server_name, Members(founders)))
+            self._around.touch(self)
 
     # -- leading ---------------------------------------------------------------------------
 
@@ -74,25 +132,32 @@ class MetaReplica:
         """Serve the API."""
         self.is_leading = True
         around = self._around
-        subscribe = around.broker.subscribe
-        self._subscriptions = [
-            subscribe(subject, around.on_request) for subject in around.api.subscriptions()
-        ]
+        if self.office is not None:
+            self.office.lead()
+        else:
+            subscribe = around.broker.subscribe
+            self._subscriptions = [
+                subscribe(subject, around.on_request) for subject in around.api.subscriptions()
+            ]
         around.tell("meta-leader", term=self.group.term)
 
     def step_down(self) -> None:
         """Serve it no more; who waits for an answer gets none from here."""
         self.is_leading = False
+        if self.office is not None:
+            self.office.step_down()
         for subscription in self._subscriptions:
             self._around.broker.unsubscribe(subscription)
         self._subscriptions = []
 
     def poll(self) -> None:
-        """Nothing is due here by time alone."""
+        """Keep the cluster's house; a server on its own has none."""
+        if self.office is not None:
+            self.office.poll()
 
     def deadline(self) -> Nanos | None:
-        """Likewise."""
-        return None
+        """When that is due again."""
+        return self.office.deadline_of_leader() if self.office is not None else None
 
     # -- deciding --------------------------------------------------------------------------
 
@@ -107,12 +172,19 @@ class MetaReplica:
 
     def _installed(self) -> None:
         """A snapshot has brought other streams than were known here."""
-        self.machine = self.group.machine = self._make()
-        self._streams.recover(self.machine.streams.values())
+        before, self.machine = self.machine.streams, self._make()
+        self.group.machine = self.machine
+        for name, assignment in before.items():
+            now = self.machine.streams.get(name)
+            if now is None or now.gid != assignment.gid:
+                self._streams.end(assignment)
+        self._streams.recover(self.machine.streams.values(), self._old_upto)
 
     def follow(self) -> None:
         """Carry out what was decided; whatever was decided before this process began is
         nobody's question any more."""
+        if self._old_upto == _ALL and not self.group.raft.is_recovering:
+            self._old_upto = FIRST_STREAM_GID + self.group.last_index
         for outcome in self.group.take_old():
             self._follow(replace(outcome, reply=""))
         for outcome in self.group.take():
@@ -127,10 +199,13 @@ class MetaReplica:
     def _follow(self, outcome: MetaOutcome) -> None:
         match outcome.result:
             case StreamCreated(assignment) | StreamUpdated(assignment):
-                host = self._streams.assign(assignment)
-                if host is None:
+                host = self._placed(assignment)
+                if self.is_leading and self.office is not None:
+                    self.office.assigned(assignment.config.name, outcome)
+                if host is None or self._is_late(outcome):
                     return
                 if not host.is_settled:
+                    host.unanswered = [each for each in host.unanswered if not self._is_late(each)]
                     host.unanswered.append(outcome)
                     return
                 if isinstance(outcome.result, StreamUpdated):
@@ -140,16 +215,34 @@ class MetaReplica:
                     self._around.advisor.tell(stream_action(host.name, "create"))
             case StreamDeleted(assignment):
                 self._streams.end(assignment)
-            case RestoreBegun(assignment):
+            case StreamMoved(assignment, before):
+                if before.gid != assignment.gid:
+                    self._streams.end(before)
+                self._placed(assignment)
+            case RestoreBegun(assignment, holder) if holder in {"", self._server_name}:
                 self._restores.begin(assignment, outcome.reply)
                 return
             case RestoreRefused(gid):
                 self._restores.drop(gid)
-            case StreamMoved() | Refused():
+            case RestoreBegun():
+                return
+            case Refused():
                 pass
             case _:
                 assert_never(outcome.result)
         self._respond(outcome)
+
+    def _placed(self, assignment: StreamAssignment) -> Host | None:
+        """The host of a stream, if it is on this server."""
+        host = self._streams.assign(assignment, is_old=assignment.gid <= self._old_upto)
+        if host is not None and self.office is not None:
+            self.office.moved(host)
+        return host
+
+    def _is_late(self, outcome: MetaOutcome) -> bool:
+        """Whether whoever asked has been given up on by the meta group's leader."""
+        is_ours = self.office is None or not outcome.reply
+        return not is_ours and self._around.clock.now >= outcome.time + limits.UNSERVED_WAIT_NS
 
     def _respond(self, outcome: MetaOutcome) -> None:
         if not outcome.reply or not self._is_answering(outcome):

@@ -36,8 +36,6 @@ from kvcore.jetstream.answers import (
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.commands import MetaCommand
 from kvcore.jetstream.meta import Meta, Quota
-from kvcore.jetstream.placement import Place
-from kvcore.jetstream.planner import Planner
 from kvcore.jetstream.state import Budget
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import Nanos
@@ -45,6 +43,8 @@ from kvcore.node.advising import Advisor
 from kvcore.node.answering import LongAnswers
 from kvcore.node.backups import Backups
 from kvcore.node.broker import Broker, Message
+from kvcore.node.cluster import Cluster
+from kvcore.node.cluster_view import View
 from kvcore.node.config import NodeConfig, Timers
 from kvcore.node.engines import hard_of
 from kvcore.node.following import Following
@@ -120,9 +120,10 @@ class Node(Observed):
             *shared, self._propose_meta, self._replicas.after_sync, self._overlays,
             self._budgets, config.engines[0],
         )  # fmt: skip
+        self._cluster: Cluster | None = None
         self._found_groups()
         self.peers.on_raft = self._replicas.receive
-        self.peers.on_gone = self._replicas.peer_closed
+        self.peers.on_gone = self._on_gone
         self._gauge = Gauge()
         System(self._broker, lambda: self._sight(self._clock.now))
 
@@ -160,6 +161,8 @@ class Node(Observed):
         """What this turn asks of the driver; see `Effects` for the order."""
         for part in (self._answers, self._following, self._backups, self._restores, self.peers):
             part.work()
+        if self._cluster is not None:
+            self._cluster.work()
         sync = self._replicas.finish_turn()
         writes, closes = self._broker.drain()
         batches = {engine: batch for engine, o in self._overlays.items() if (batch := o.take())}
@@ -170,7 +173,9 @@ class Node(Observed):
         if self._answers:
             return self._clock.now
         parts = (self._broker, self._following, self._backups, self._restores, self.peers)
-        times = (self._replicas.deadline(), *(part.deadline() for part in parts))
+        times = [self._replicas.deadline(), *(part.deadline() for part in parts)]
+        if self._cluster is not None:
+            times.append(self._cluster.deadline())
         return min((at for at in times if at is not None), default=None)
 
     # -- what clients ask ------------------------------------------------------------------
@@ -207,7 +212,8 @@ class Node(Observed):
                 case SendBackup():
                     self._send(self._backups.begin(action))
                 case StepDown() | RemoveServer() | Gather():
-                    raise AssertionError("a server on its own has no peers")
+                    assert self._cluster is not None, "a server on its own asks nobody"
+                    self._cluster.act(action)
                 case _:
                     assert_never(action)
 
@@ -229,11 +235,13 @@ class Node(Observed):
             config.server_name, self._broker, self._clock, self._api, self._advisor,
             self._on_request, self._replicas.touch, self._on_lead, self._on_settled,
             self._following.moved, self._record, self._remake, self._act,
+            self._tend,
         )  # fmt: skip
         quota = Quota(memory_bytes=config.max_memory, file_bytes=config.max_storage)
-        planner = None
-        if config.cluster is not None:
-            planner = Planner(self._places, self._leader_of, config.server_name)
+        view = planner = None
+        if config.cluster is not None and config.jetstream:
+            view = View(config, self._clock, self._broker, self.peers, self._hosts)
+            planner, self._hosts.cluster = view.planner, view
         self._streams = Streams(
             config, overlays, self._budgets, self._replicas, self._hosts, self._following,
             self._restores, around, self._wiring,
@@ -242,7 +250,12 @@ class Node(Observed):
             config, self._wiring(FILE, "_meta_"), lambda: Meta(overlays[FILE], quota, planner),
             around, self._streams, self._restores,
         )  # fmt: skip
-        self._meta_group = self._meta_replica.group
+        if view is not None:
+            view.replica = self._meta_replica
+            self._cluster = Cluster(
+                view, self.peers, self._hosts, around, self._meta_replica, self._streams,
+                self._act, self._rng,
+            )  # fmt: skip
         if config.jetstream:
             self._replicas.add(self._meta_replica)
             self._streams.recover(self._meta.streams.values())
@@ -264,15 +277,14 @@ class Node(Observed):
             self.peers.send_raft, untold if self._trace is ignore else tell,
         )  # fmt: skip
 
-    def _places(self) -> list[Place]:
-        """The servers that could hold streams."""
-        me, online = self.config, self.peers.names
-        voters = self._meta_group.members.voters
-        return [Place(name, is_online=name == me.server_name or name in online) for name in voters]
+    def _on_gone(self, peer: str) -> None:
+        self._replicas.peer_closed(peer)
+        if self._cluster is not None:
+            self._cluster.on_gone(peer)
 
-    def _leader_of(self, name: str) -> str:
-        host = self._hosts.get(name)
-        return host.group.leader if host is not None else ""
+    def _tend(self, host: Host) -> None:
+        if self._cluster is not None:
+            self._cluster.tend_host(host)
 
     def _remake(self, host: Host) -> Stream:
         return self._streams.remake(host)

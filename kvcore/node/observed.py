@@ -16,7 +16,7 @@ from kvcore.node import monitor
 from kvcore.node.broker import Broker
 from kvcore.node.config import NodeConfig
 from kvcore.node.hosts import Hosts
-from kvcore.node.meta_group import MetaGroup
+from kvcore.node.meta_group import MetaGroup, MetaReplica
 from kvcore.node.peers import Peers
 from kvcore.node.questions import Question
 from kvcore.node.replicas import AnyGroup
@@ -35,7 +35,11 @@ class Observed:
     _api: Api
     _gauge: Gauge
     peers: Peers
-    _meta_group: MetaGroup
+    _meta_replica: MetaReplica
+
+    @property
+    def _meta_group(self) -> MetaGroup:
+        return self._meta_replica.group
 
     def report(self, question: Question, now: Nanos) -> Report:
         """What the server says of itself; nothing changes. Raises `QuestionError`."""

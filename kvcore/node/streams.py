@@ -53,25 +53,34 @@ class Streams:
         self._around = around
         self._wire = wire
 
-    def recover(self, assignments: Iterable[StreamAssignment]) -> None:
-        """Take up what was assigned before the process began."""
+    def recover(self, assignments: Iterable[StreamAssignment], old_upto: int = 0) -> None:
+        """Take up what was assigned before the process began, or before a snapshot came;
+        groups up to `old_upto` are old (see `assign`)."""
         known = list(assignments)
         live = {keys.META_GID, *(each.gid for each in known)}
         for engine, overlay in self._overlays.items():
             if engine != MEMORY:
                 destroy_all_but(live, overlay)
         for assignment in known:
-            self.assign(assignment)
+            self.assign(assignment, is_old=assignment.gid <= old_upto)
 
-    def assign(self, assignment: StreamAssignment) -> Host | None:
+    def assign(self, assignment: StreamAssignment, *, is_old: bool = False) -> Host | None:
         """The host of a stream as it was decided now; its group starts if it is new. None: it
-        is on other servers."""
+        is on other servers. `is_old`: this server may have had it before its disk was emptied."""
         host = self._hosts.get(assignment.config.name)
-        if host is None and assignment.peers and self._server_name not in assignment.peers:
+        if host is None and not self._is_here(assignment):
             return None
-        host = host or self._start(assignment)
+        host = host or self._start(assignment, is_old=is_old)
         host.assignment = assignment
         return host
+
+    def _is_here(self, assignment: StreamAssignment) -> bool:
+        """Whether a stream is to be on this server, or was and may still be needed."""
+        if not assignment.peers or self._server_name in assignment.peers:
+            return True
+        gid = assignment.gid
+        engine = engine_of(gid, assignment.config, self._overlays, self._default_engine)
+        return hard_of(engine, self._overlays).get(keys.hard_state(gid)) is not None
 
     def end(self, assignment: StreamAssignment) -> None:
         """The stream is deleted: nothing of it remains."""
@@ -79,21 +88,28 @@ class Streams:
         if host is None:
             return
         host.dismiss()
+        self.leave(host)
+        self._around.tell("stream-deleted", stream=assignment.config.name)
+
+    def leave(self, host: Host) -> None:
+        """The stream goes on without this server."""
+        host.unsubscribe()
         self._hosts.remove(host.name)
         self._following.forget(host)
         host.stream.release()
         self._replicas.remove(host)
         overlays, engine = self._overlays, host.group.engine
         destroy(host.group.gid, overlays[engine], hard_of(engine, overlays))
-        self._around.tell("stream-deleted", stream=assignment.config.name)
 
-    def _start(self, assignment: StreamAssignment) -> Host:
+    def _start(self, assignment: StreamAssignment, *, is_old: bool) -> Host:
         gid, overlays, name = assignment.gid, self._overlays, self._server_name
         engine = engine_of(gid, assignment.config, overlays, self._default_engine)
         founders: tuple[str, ...] | None = assignment.founders
         if assignment.peers and not assignment.is_founder(name):
             founders = None
-        state = found(gid, name, overlays[engine], hard_of(engine, overlays), founders)
+        is_forgotten = is_old and bool(assignment.peers)
+        records, hard = overlays[engine], hard_of(engine, overlays)
+        state = found(gid, name, records, hard, founders, is_forgotten=is_forgotten)
         is_first = state.commit == 1 and state.delivered == 0 and assignment.peers[:1] == (name,)
         restored = self._restores.take(gid)
         stream = restored or self._made(assignment, engine)
