@@ -76,8 +76,14 @@ class GroupTrace:
         self._role, self._term = role, term
         self._tell("role", role=role.value, term=term)
 
-    def wait(self, at: Nanos | None, raft: Raft) -> None:
-        """Tell when a follower will stand for election, if that has changed."""
-        if self._is_told and raft.role is Role.FOLLOWER and at is not None and at != self._deadline:
+    def look(self, raft: Raft) -> None:
+        """Tell what changes without a `Ready`: a leader that nobody answers just stops being
+        one, and a heartbeat only sets a follower's timer anew.
+        """
+        if not self._is_told or len(raft.members.voters) < _MANY:
+            return
+        self._tell_role(raft)
+        at = raft.deadline()
+        if raft.role is Role.FOLLOWER and at is not None and at != self._deadline:
             self._deadline = at
             self._tell("deadline", at=at)

@@ -307,6 +307,7 @@ class Group(Generic[C, O]):
             self._obey(ready)
             if self._installing is not None:
                 self._finish_install()
+        self._trace.look(raft)
         if self._reading and raft.role is not Role.LEADER:
             self._reading.clear()
 

@@ -28,6 +28,7 @@ from kvcore.raft.messages import (
     TimeoutNow,
     VoteReply,
 )
+from kvcore.sim.entry_text import texts_of
 from kvcore.trace import Field, Trace
 
 # time, server, kind, peer, number of the chunk, its bytes; a tuple of such costs the collector
@@ -141,7 +142,8 @@ def facts_of(message: Message) -> dict[str, Field]:
         case AppendEntries():
             first = message.previous_index + 1
             last = message.previous_index + len(message.entries)
-            return facts | {"first": first, "last": last, "commit": message.commit}
+            facts |= {"first": first, "last": last, "commit": message.commit}
+            return facts | {"texts": texts_of(message.entries)} if message.entries else facts
         case AppendReply():
             return facts | {"ok": message.is_taken, "index": message.index}
         case InstallSnapshot():

@@ -44,6 +44,7 @@ class Wire:
 
     def __init__(self, clients: Mapping[str, Client]) -> None:
         self.exchanges: list[Exchange] = []
+        self.servers = {name: _server(client) for name, client in clients.items()}
         for name, client in clients.items():
             transport = transport_of(client)
             transport.out.tap = self._listener(name)
@@ -64,6 +65,12 @@ class Wire:
                     each.answered, each.heard = sent, arrived
                     each.answer_headers, each.answer = headers, payload
                     break
+
+
+def _server(client: Client) -> str:
+    """The host that the client is connected to, which in a world is a server's name."""
+    url = client.connected_url
+    return (url.hostname or "") if url is not None else ""
 
 
 class _Requests:
