@@ -59,9 +59,6 @@ class ClusterView(Protocol):
     def meta_leader(self) -> str:
         """Who leads the meta group, "" if this server knows of nobody."""
 
-    def meta_sight(self) -> GroupSight:
-        """The meta group."""
-
     def streams(self) -> Mapping[str, StreamAssignment]:
         """All streams there are, wherever they may be."""
 

@@ -22,6 +22,7 @@ from nats.js.errors import NotFoundError
 
 from kvcore.lab.cluster import Cluster
 from kvcore.lab.simulated import SimulatedCluster
+from kvcore.limits import Nanos
 from kvcore.node.node import Node
 from kvcore.sim.errors import NotInThisWorld
 from kvcore.sim.host import State
@@ -42,7 +43,7 @@ def server_cards(cluster: Cluster, bucket: str = "") -> Picture:
     One that is down keeps what was last known of it.
     """
     if isinstance(cluster, SimulatedCluster):
-        return node_cards(simulated_nodes(cluster, bucket), cut=_cut(cluster))
+        return node_cards(group_nodes(cluster, bucket), cut=cut_now(cluster))
     if not hasattr(cluster, "members"):
         raise NotInThisWorld("server_cards needs servers of ours: Cluster.sim() or processes().")
     return node_cards([_outside(each.name, each.status) for each in cluster.servers])
@@ -74,14 +75,21 @@ def _outside(name: str, status: str) -> Card:
     return Card(name, "unknown", 0, engine="?", down=down, doing=doing)
 
 
-def simulated_nodes(cluster: SimulatedCluster, bucket: str = "") -> tuple[Card, ...]:
-    """The servers as values, for `node_cards` and `server_ring`: from what runs, and the trace."""
+def group_nodes(
+    cluster: SimulatedCluster, bucket: str = "", *, at: Nanos | None = None
+) -> tuple[Card, ...]:
+    """The servers as values, for `node_cards` and `server_ring`: from what runs, and the trace.
+
+    `at` is a moment of the world's (`cluster.simulation.now`); without it, as they are.
+    """
     world = cluster.simulation
-    group = f"KV_{bucket}" if bucket else "_meta_"
+    group = group_of(bucket)
     names = tuple(world.hosts)
     if len(names) == 1:
         return tuple(_card(f"{world.seed}/{name}", name, cluster) for name in names)
-    told = nodes_at(world.records, group, at=world.now, servers=names)
+    told = nodes_at(world.records, group, at=world.now if at is None else at, servers=names)
+    if at is not None:
+        return told
     cards = []
     for card in told:
         state = world.hosts[card.name].state
@@ -91,7 +99,7 @@ def simulated_nodes(cluster: SimulatedCluster, bucket: str = "") -> tuple[Card, 
     return tuple(cards)
 
 
-def _cut(cluster: SimulatedCluster) -> tuple[tuple[str, ...], ...]:
+def cut_now(cluster: SimulatedCluster) -> tuple[tuple[str, ...], ...]:
     """The sides of the network as it is now; none if it is whole."""
     for record in reversed(cluster.simulation.records):
         if record.kind == "heal":
@@ -99,6 +107,11 @@ def _cut(cluster: SimulatedCluster) -> tuple[tuple[str, ...], ...]:
         if record.kind == "partition":
             return sides_of(record)
     return ()
+
+
+def group_of(bucket: str) -> str:
+    """The name of a bucket's group in the trace; without a bucket, of that of all servers."""
+    return f"KV_{bucket}" if bucket else "_meta_"
 
 
 def _card(known_as: str, name: str, cluster: SimulatedCluster) -> Card:

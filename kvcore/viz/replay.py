@@ -2,7 +2,7 @@
 
 A trace tells changes; a picture shows a state. So the records are gone through once, from the
 beginning to the moment that is asked for, and each change is made to a small model of its
-server. Only what is traced is known: what an entry says (`texts`) comes from whoever knows.
+server. Only what is traced is known: what an entry says comes from the appends between servers.
 
     nodes_at(records, "KV_config")            # for node_cards and server_ring
     logs_at(records, "KV_config")             # for server_logs, truncated entries included
@@ -127,8 +127,11 @@ def logs_at(
     servers: Sequence[str] = (),
     texts: Mapping[tuple[int, int], str] | None = None,
 ) -> tuple[ServerLog, ...]:
-    """The servers' logs at `at`; `texts` says by (index, term) what an entry holds."""
-    known = texts or {}
+    """The servers' logs at `at`; `texts` says by (index, term) what an entry holds; without
+    it, what the appends between servers tell.
+    """
+    records = list(records)
+    known = texts_in(records, group) if texts is None else texts
     model, _ = _replayed(records, group, at, servers)
 
     def told(each: LogEntry) -> LogEntry:
@@ -153,16 +156,33 @@ def election_times(records: Iterable[Trace], group: str) -> tuple[float, ...]:
     """Milliseconds from each loss of the leader (down, stopped, cut off) to the next leader."""
     times = []
     leader, lost = "", None
+    seen: dict[str, None] = {}  # who is a server: a partition may name clients, too
     for record in records:
+        if _is_of_a_server(record):
+            seen[record.server] = None
         if record.fields.get("group", group) != group:
             continue
         if record.kind == "role" and record.fields.get("role") == "leader":
             if lost is not None and record.server != leader:
                 times.append((record.time - lost) / MILLISECOND_NS)
             leader, lost = record.server, None
-        elif leader and lost is None and (_ends(record, leader) or _is_cut_off(record, leader)):
+        elif (
+            leader and lost is None and (_ends(record, leader) or _is_cut_off(record, leader, seen))
+        ):
             lost = record.time
     return tuple(times)
+
+
+def texts_in(records: Iterable[Trace], group: str) -> dict[tuple[int, int], str]:
+    """What each entry holds, by index and term, as the appends to followers tell it."""
+    found: dict[tuple[int, int], str] = {}
+    for record in records:
+        if record.kind == "peer-send" and record.fields.get("group") == group:
+            first = _int(record.fields.get("first"))
+            for at, line in enumerate(str(record.fields.get("texts", "")).splitlines()):
+                term, _, text = line.partition(" ")
+                found.setdefault((first + at, int(term)), text)
+    return found
 
 
 def sides_of(record: Trace) -> tuple[tuple[str, ...], ...]:
@@ -179,11 +199,11 @@ def _ends(record: Trace, leader: str) -> bool:
     return record.kind in STOPS or stood_down
 
 
-def _is_cut_off(record: Trace, leader: str) -> bool:
+def _is_cut_off(record: Trace, leader: str, servers: Mapping[str, None]) -> bool:
     """Whether the record cuts the leader from a majority."""
     if record.kind != "partition":
         return False
-    sides = sides_of(record)
+    sides = [[name for name in side if name in servers] for side in sides_of(record)]
     count = sum(map(len, sides))
     return any(leader in side and 2 * len(side) <= count for side in sides)
 
@@ -217,8 +237,8 @@ def _is_of_a_server(record: Trace) -> bool:
 
 
 def _left(server: _Server, now: Nanos) -> float | None:
-    """The part of the election timer that is left; a leader has none."""
-    if server.timer is None or server.role == "leader" or server.stopped:
+    """The part of the election timer that is left, of a follower."""
+    if server.timer is None or server.role != "follower" or server.stopped:
         return None
     begun, ends = server.timer
     return min(1.0, max(0.0, (ends - now) / max(1, ends - begun)))

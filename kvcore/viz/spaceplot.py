@@ -19,6 +19,7 @@ _CLIENT_LANE, _SERVER_LANE = 74, 58  # where servers talk to each other
 _PILL = 20
 _TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 _TICKS_COUNT = 9
+_APART = 60  # between two times that the same is said of messages
 _LOST_PART = 0.55  # of its way that a lost message is drawn to go
 _STYLE = {
     "ok": ("client-edge", "client"),
@@ -39,6 +40,7 @@ class Plot:
     is_of_a_group: bool
     labels: Labels
     notes: list[tuple[float, Sequence[float], str, str]]  # written last, over the lines
+    asides: list[tuple[float, Sequence[float], str, str]]  # and then these, if there is room
 
     @staticmethod
     def of(
@@ -54,7 +56,7 @@ class Plot:
             apart = _CLIENT_LANE if lane in clients else _SERVER_LANE
             y += apart if is_of_a_group else _LANE
         labels = Labels(canvas, left, WIDTH - 6)
-        return Plot(canvas, heights, tuple(clients), left, span, is_of_a_group, labels, [])
+        return Plot(canvas, heights, tuple(clients), left, span, is_of_a_group, labels, [], [])
 
     def x(self, moment: float) -> float:
         """Where a moment is."""
@@ -113,7 +115,7 @@ class Plot:
         y, left = self.heights[server], self.x(start)
         right = self.x(self.span if end is None else end)
         self.canvas.line(left, y, max(right, left + 3), y, "leader-edge", stroke_width="5")
-        self._later(left, (y - 9, y + 17), f"▲ leads term {term}", "small bold leader")
+        self._later(left, (y - 9, y - 22, y + 17), f"▲ leads term {term}", "small bold leader")
 
     def outage(self, server: str, start: float, end: float | None, label: str) -> None:
         """The lane is broken for a while."""
@@ -122,7 +124,7 @@ class Plot:
         c.line(left, y, right, y, "ground-edge", stroke_width="6")
         c.line(left, y, right, y, "line-edge dashed", stroke_width="2")
         c.text(left - 4, y + 5, "×", "bold lost")
-        self._later(left + 8, (y - 9, y + 17), label, "small bold lost")
+        self._later(left + 8, (y - 9, y + 17, y - 22, y + 30), label, "small bold lost")
 
     def mark(self, server: str, at: float, label: str, *, is_loss: bool) -> None:
         """A dot on the lane and a few words."""
@@ -148,7 +150,7 @@ class Plot:
             lane = start[1]
             below, above = (lane + 17, lane + 30), (lane - 9, lane - 22)
             bases = (*below, *above) if y > lane else (*above, *below)
-            self._later(start[0] + 4, bases, label, f"small {ink}")
+            self.asides.append((start[0] + 4, bases, label, f"small {ink}"))
 
     def call(
         self,
@@ -190,9 +192,14 @@ class Plot:
         self.labels.place(left, (over, over - 13), label, f"small bold {ink}")
 
     def finish(self) -> None:
-        """Writes the words that were kept back, over all lines."""
+        """Writes the words that were kept back, over all lines: messages' where there is room."""
         for x, bases, text, style in self.notes:
             self.labels.place(x, bases, text, f"{style} halo")
+        told: dict[tuple[str, float], float] = {}  # each word once in a while
+        for x, bases, text, style in self.asides:
+            if x - told.get((text, bases[0]), -_APART) >= _APART:
+                told[text, bases[0]] = x
+                self.labels.place(x, bases, text, f"{style} halo", must=False)
 
     def _later(self, x: float, bases: Sequence[float], text: str, style: str) -> None:
         if text:

@@ -11,7 +11,7 @@ are counted and left out, unless they are asked for.
 Left out: snapshots, which would be one long arrow each.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kvcore.limits import MILLISECOND_NS, Nanos
@@ -51,7 +51,7 @@ class _Sent:
 
     sender: str
     receiver: str
-    fields: dict[str, Field]
+    fields: Mapping[str, Field]
     sent: Nanos
     arrived: Nanos | None = None
     is_lost: bool = False
@@ -103,13 +103,13 @@ class _Telling:
             self._mark(record)
 
     def _message(self, record: Trace) -> None:
-        fields = dict(record.fields)
+        fields = record.fields
         if record.kind == "peer-send":
-            if "rpc" not in fields:
-                return
-            new = _Sent(record.server, str(fields["to"]), fields, record.time)
-            self.sent.append(new)
-            self.under_way.setdefault((new.sender, new.receiver, fields.get("id")), []).append(new)
+            if record.time >= self.since and "rpc" in fields and "group" in fields:
+                new = _Sent(record.server, str(fields["to"]), fields, record.time)
+                self.sent.append(new)
+                way = new.sender, new.receiver, fields.get("id")
+                self.under_way.setdefault(way, []).append(new)
             return
         is_arrival = record.kind == "peer-receive"
         sender = str(fields["from"]) if is_arrival else record.server
@@ -230,11 +230,14 @@ def _words(each: _Sent) -> str:
     """What a message says; answers need no word, their arrows are dotted."""
     match each.rpc:
         case "RequestVote":
-            rehearsal = "would you vote?" if each.fields.get("is_pre") else "vote?"
+            rehearsal = "would you vote?" if each.fields.get("pre") else "vote?"
             return f"{rehearsal} term {each.fields.get('term')}"
         case "AppendEntries" if not each.is_heartbeat:
             first, last = each.fields.get("first", each.fields["last"]), each.fields["last"]
-            return f"append #{first}" if first == last else f"append #{first}–{last}"
+            if first == last:
+                text = str(each.fields.get("texts", "")).partition(" ")[2]
+                return f"append #{first} {text}".rstrip()
+            return f"append #{first}–{last}"
         case "TimeoutNow":
             return "stand now"
         case _:

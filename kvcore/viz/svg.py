@@ -92,11 +92,25 @@ class Labels:
     right: float
     taken: list[tuple[float, float, float]] = field(default_factory=list)  # left, right, base
 
-    def place(self, x: float, bases: Sequence[float], text: str, style: str = "small") -> None:
-        """Writes `text` from `x`, moved into the picture, on the first base line that is free."""
+    def place(
+        self,
+        x: float,
+        bases: Sequence[float],
+        text: str,
+        style: str = "small",
+        *,
+        must: bool = True,
+    ) -> None:
+        """Writes `text` from `x`, moved into the picture, on the first base line that is free;
+        if none is, on the last, or nowhere unless it `must` be there.
+        """
         wide = width(text, style)
         x = round(max(self.left, min(x, self.right - wide)), 1)
-        base = next((y for y in bases if self._free(x, x + wide, y)), bases[-1])
+        base = next((y for y in bases if self._free(x, x + wide, y)), None)
+        if base is None:
+            if not must:
+                return
+            base = bases[-1]
         self.block(x, x + wide, base)
         self.canvas.text(x, base, text, style)
 

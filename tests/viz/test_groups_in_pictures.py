@@ -28,6 +28,7 @@ from kvcore.viz.measure import width
 
 SVG = "{http://www.w3.org/2000/svg}"
 GROUP = "KV_config"
+A_2 = {"texts": "1 a=2"}
 FIVE = ("n1", "n2", "n3", "n4", "n5")
 
 
@@ -36,8 +37,7 @@ def at(ms: float, server: str, kind: str, **fields: object) -> Trace:
 
 
 def sent(ms: float, sender: str, to: str, number: int, rpc: str, **fields: object) -> Trace:
-    facts = {"to": to, "id": number, "group": GROUP, "rpc": rpc, **fields}
-    return at(ms, sender, "peer-send", **facts)
+    return at(ms, sender, "peer-send", to=to, id=number, group=GROUP, rpc=rpc, **fields)
 
 
 def a_partition() -> Iterator[Trace]:
@@ -51,8 +51,8 @@ def a_partition() -> Iterator[Trace]:
         yield at(3, name, "sync")
         yield at(4, name, "commit", group=GROUP, index=1)
     yield at(10, "world", "partition", groups="n1 n2 | n3 n4 n5")
-    yield at(20, "n1", "append", group=GROUP, first=2, last=2, term=1, text="a=2")
-    yield sent(20, "n1", "n3", 7, "AppendEntries", term=1, first=2, last=2)
+    yield at(20, "n1", "append", group=GROUP, first=2, last=2, term=1)
+    yield sent(20, "n1", "n3", 7, "AppendEntries", term=1, first=2, last=2, **A_2)
     yield at(20, "n1", "peer-lost", to="n3", id=7)
     yield sent(20, "n1", "n2", 8, "AppendEntries", term=1, first=3, last=2)
     yield at(21, "n2", "peer-receive", **{"from": "n1"}, id=8)
@@ -203,7 +203,7 @@ def test_a_story_has_reigns_with_terms_a_cut_with_sides_votes_losses_and_truncat
     assert "2 messages between servers, 1 of them lost." in picture.alt
     assert picture.alt.endswith("1 heartbeats are not drawn.")
     rows = {row[1:] for row in picture.table.rows}
-    assert ("n1", "append #2", "n3", "never", "lost") in rows
+    assert ("n1", "append #2 a=2", "n3", "never", "lost") in rows
     assert ("n1", "leads in term 1", "", "60.00 ms", "") in rows
     assert ("A", "put a=2 ?", "n1", "never", "unknown") in rows
     assert list(picture.table.rows) == sorted(

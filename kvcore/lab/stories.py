@@ -1,0 +1,89 @@
+"""What a simulated group of servers did: its logs side by side, and its messages over time.
+
+The pictures of `kvcore.viz` are drawn from values; here a world that ran gives them, out of
+its trace and, for what clients did, of a `Wire` that listened to them.
+
+    began = cluster.simulation.now
+    wire = record(cluster, A=client_a, B=client_b)
+    …                                        # writes, a partition, a heal
+    show(story_picture(group_story(cluster, "b", since=began, wire=wire), title="…"))
+    show(server_logs(group_logs(cluster, "b"), title="After the heal"))
+
+Left out: worlds of real servers; they keep no common trace.
+"""
+
+from collections.abc import Sequence
+
+from kvcore.lab.exchanges import told
+from kvcore.lab.pictures import cut_now, group_of
+from kvcore.lab.simulated import SimulatedCluster
+from kvcore.limits import MILLISECOND_NS, Nanos
+from kvcore.sim.wire import Exchange, Wire
+from kvcore.viz.replay import logs_at
+from kvcore.viz.serverlogs import ServerLog
+from kvcore.viz.spacetime import Operation, Story
+from kvcore.viz.storyline import story_of
+
+
+def group_logs(
+    cluster: SimulatedCluster, bucket: str, *, at: Nanos | None = None
+) -> tuple[ServerLog, ...]:
+    """Each server's log of the bucket's group, truncated entries included; for `server_logs`."""
+    world = cluster.simulation
+    return logs_at(world.records, group_of(bucket), at=at, servers=tuple(world.hosts))
+
+
+def group_story(
+    cluster: SimulatedCluster,
+    bucket: str,
+    *,
+    since: Nanos,
+    until: Nanos | None = None,
+    wire: Wire | None = None,
+    servers: Sequence[str] = (),
+    heartbeats: bool = False,
+) -> Story:
+    """What happened in the bucket's group between two moments; for `story_picture`.
+
+    `servers` orders the lanes; best so that the sides of a cut are neighbours, and of itself
+    the order of the cut that is in force, if one is.
+    """
+    world = cluster.simulation
+    end = world.now if until is None else until
+    sides = [name for side in cut_now(cluster) for name in side if name in world.hosts]
+    return story_of(
+        world.records,
+        group_of(bucket),
+        servers=servers or sides or tuple(world.hosts),
+        since=since,
+        until=end,
+        operations=_operations(wire, since, end),
+        heartbeats=heartbeats,
+    )
+
+
+def _operations(wire: Wire | None, since: Nanos, end: Nanos) -> list[Operation]:
+    """Requests about a key that were sent in this time."""
+    found = []
+    for each in wire.exchanges if wire is not None else ():
+        call = told(each)
+        if since <= each.sent <= end and not call.asks.startswith("asks "):
+            assert wire is not None
+            found.append(_operation(each, call.short, wire.servers[each.client], since))
+    return found
+
+
+def _operation(each: Exchange, label: str, server: str, since: Nanos) -> Operation:
+    def ms(moment: Nanos | None) -> float | None:
+        return None if moment is None else (moment - since) / MILLISECOND_NS
+
+    return Operation(
+        each.client,
+        server,
+        (each.sent - since) / MILLISECOND_NS,
+        ms(each.arrived),
+        ms(each.answered),
+        ms(each.heard),
+        label,
+        told(each).outcome,
+    )
