@@ -102,9 +102,10 @@ class Log:
 
         A log's terms never fall. Where mine is above theirs the two can't agree, nor between
         there and the beginning of that term: all of it is skipped at once (end of section
-        5.3, the optional improvement).
+        5.3, the optional improvement). Below `base` nothing is known: the answer may be one less,
+        and only a snapshot helps.
         """
         place = min(index, self.last_index)
-        while place > self.base and self.term(place) > term:
+        while place >= max(1, self.base) and self.term(place) > term:
             place -= 1
         return place

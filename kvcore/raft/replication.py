@@ -112,6 +112,8 @@ def on_append(part: Part, message: AppendEntries) -> None:
     part.stand_at = part.now + part.timeout
     state, log = part.state, part.state.log
     if state.installing is not None and message.entries:
+        if state.installing.is_whole:
+            return  # the host is about to say `installed`; the leader will ask again
         _drop_snapshot(part)
         state, log = part.state, part.state.log
     previous, term, entries = message.previous_index, message.previous_term, message.entries
@@ -161,7 +163,8 @@ def _take(part: Part, keep: int, entries: tuple[Entry, ...]) -> None:
 def _refusal(state: State, message: AppendEntries) -> AppendReply:
     """Say how far we may agree: before my end, and not in a term later than yours there."""
     log = state.log
-    index = log.last_agreement(min(message.previous_index, log.last_index), message.previous_term)
+    index = log.last_agreement(message.previous_index, message.previous_term)
+    index = max(index, log.base)  # up to there all is committed
     return AppendReply(
         sender=state.server,
         term=state.hard.term,

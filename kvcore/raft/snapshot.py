@@ -20,6 +20,8 @@ until a leader says otherwise the follower is as one that has lost its log (`is_
 durable with the first piece): it may have promised to keep what it has just erased. A crash
 half-way needs no rule of its own.
 
+When the last piece has been given out, nothing more comes in until the host says `installed`.
+
 A piece is asked for again when nothing was heard for an election time-out. If the host can't
 give the same one again it answers with the first piece of another snapshot.
 
@@ -113,6 +115,8 @@ def on_piece(part: Part, message: InstallSnapshot) -> None:
     index, is_here = message.last_index, False
     if index <= state.commit or state.log.term(index) == message.last_term:
         is_here = True  # an old message, or the log has it all: nothing need go
+    elif state.installing is not None and state.installing.is_whole:
+        return  # the host is about to say `installed`
     elif message.offset == 0 and not _is_going_on(state.installing, message):
         _erase(part, message)
     installing = part.state.installing

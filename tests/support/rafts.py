@@ -8,6 +8,7 @@ bytes, and `kvcore.check.invariants` looks on after each step, if a test wants i
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from kvcore.raft import replication
 from kvcore.raft.codec import decode_message, encode_message
 from kvcore.raft.core import Raft
 from kvcore.raft.entry import Entry, EntryKind, HardState, Members, decode_members
@@ -48,7 +49,8 @@ class Net:
 
     def __init__(
         self, names="abc", *, rules=PAPER, auto_sync=True, seed=1, memory=False, learners=(),
-        observe=None,
+        observe=None, forgets_votes=False, acks_early=False,
+        one_at_a_time=False,
     ):  # fmt: skip
         self.names = list(names)
         self.random = Random(seed)
@@ -59,6 +61,8 @@ class Net:
         self.flying: list = []
         self.cut: set = set()  # pairs (from, to) that lose everything
         self.observe = observe
+        self.one_at_a_time = one_at_a_time
+        self.forgets_votes, self.acks_early = forgets_votes, acks_early  # planted mistakes
         self.founders = members = Members(tuple(self.names), tuple(learners))
         self.servers = {
             name: Server(name, self._raft(founded(name, members))) for name in self.names
@@ -67,7 +71,10 @@ class Net:
             self.settle(server)
 
     def _raft(self, state):
-        return Raft(state, self.rules, TIMERS, Random(self.random.random()), self.now)
+        raft = Raft(state, self.rules, TIMERS, Random(self.random.random()), self.now)
+        if self.one_at_a_time:
+            raft.limit_appends(1)
+        return raft
 
     def __getitem__(self, name):
         return self.servers[name].raft
@@ -102,7 +109,11 @@ class Net:
             self.post(server.name, ready.send_now)
             server.reads += ready.reads
             done = ready.chunk if ready.chunk and ready.chunk.is_done else None
-            server.waiting.append((ready.number, disk, ready.send_after_persist, done))
+            held = ready.send_after_persist
+            if self.acks_early:
+                self.post(server.name, held)
+                held = ()
+            server.waiting.append((ready.number, disk, held, done))
             for peer, last_index, offset in ready.wanted:
                 self.give_piece(server, peer, last_index, offset)
             if self.auto_sync:
@@ -154,6 +165,12 @@ class Net:
         if server is not None and server.is_up and (message.sender, to) not in self.cut:
             server.raft.step(message, self.now)
             self.settle(server)
+
+    def deliver_between(self, sender, to):
+        """Deliver the oldest message from one to another."""
+        places = [n for n, (t, m) in enumerate(self.flying) if (m.sender, t) == (sender, to)]
+        assert places, f"nothing is on its way from {sender} to {to}"
+        self.deliver(places[0])
 
     def run(self, most=10_000):
         """Deliver everything in order, and what follows from it."""
@@ -221,6 +238,8 @@ class Net:
         disk = server.synced
         if self.memory and disk.hard is not None:
             disk = Disk(hard=disk.hard)
+        if self.forgets_votes and disk.hard is not None:
+            disk = replace(disk, hard=disk.hard.voted(disk.hard.term, ""))
         server.disk = server.synced = disk
         server.reads = []
         if disk.hard is None:
@@ -232,12 +251,14 @@ class Net:
         self.settle(server)
 
     def trim(self, name, keep=0):
+        """As far as what was applied is durable; the disk forgets it with the next batch."""
         server = self.servers[name]
-        server.raft.trim(server.disk.applied - keep)
+        server.raft.trim(server.synced.applied - keep)
         first = server.raft.state.first
-        for disk in ("disk", "synced"):
-            kept = tuple(e for e in getattr(server, disk).log if e.index >= first)
-            setattr(server, disk, replace(getattr(server, disk), log=kept))
+        kept = tuple(e for e in server.disk.log if e.index >= first)
+        server.disk = replace(server.disk, log=kept)
+        if not server.waiting:
+            server.synced = server.disk
 
     def leaders(self):
         return [n for n, s in self.servers.items() if s.is_up and s.raft.role is Role.LEADER]
@@ -247,3 +268,60 @@ class Net:
 
     def values(self, name):
         return [data for _, data in self.servers[name].disk.machine]
+
+    def campaign(self, name, *voters):
+        """Stand, as in the paper, and ask these alone; again if the term was another's."""
+        for _ in range(3):
+            self.pass_by_leases()
+            self[name].stand(self.now, is_rehearsed=True)
+            self.settle(self.servers[name])
+            for voter in voters:
+                self.deliver_between(name, voter)
+                self.deliver_between(voter, name)
+            self.flying = []
+            if self[name].role is Role.LEADER:
+                return
+        raise AssertionError(f"{name} isn't elected")
+
+
+def figure_8(net):
+    """The paper's figure 8 with servers a to e for S1 to S5; returns the net as of (e)."""
+    net.campaign("a", "b", "c")  # (a) a leads term 2, and its entry 2 reaches b alone
+    send_to(net, "a", "b")
+    assert net.terms("b") == [1, 2]
+    net.crash("a")
+    net.campaign("e", "d", "c")  # (b) e leads term 3 with votes of c and d, and appends
+    assert net.terms("e") == [1, 3]
+    net.crash("e")
+    net.restart("a")  # (c) a leads again, in term 4, and brings entry 2 to c: a majority has it
+    net.campaign("a", "b", "c")
+    replication.heartbeat(net["a"]._part)
+    net.settle(net.servers["a"])
+    net.deliver_between("a", "b")
+    net.deliver_between("b", "a")  # b has entry 2 already
+    net.flying = []
+    send_to(net, "a", "c", until=lambda: net.terms("c") == [1, 2])
+    assert [p.match for p in net["a"].followers][:2] == [2, 2]
+    net.crash("a")
+    net.restart("e")
+    net.campaign("e", "b", "c", "d")  # (d) e may be elected: its last term is 3, theirs is 2
+    net.run()
+    net.pass_time(100)
+    return net
+
+
+def send_to(net, leader, follower, until=None):
+    """Let a leader and one follower talk, and nobody else; up to a moment."""
+    net.partition(leader + follower)
+    net[leader]._part.is_due = True
+    replication.heartbeat(net[leader]._part)
+    net.settle(net.servers[leader])
+    for _ in range(20):
+        if until is not None and until():
+            net.deliver_between(follower, leader)
+            break
+        if not net.flying:
+            break
+        net.deliver()
+    net.flying = []
+    net.heal()
