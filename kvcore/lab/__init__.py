@@ -39,6 +39,7 @@ _HOME = {
     "server_cards": "kvcore.lab.pictures",
     "group_nodes": "kvcore.lab.pictures",
     "group_logs": "kvcore.lab.stories",
+    "group_pointers": "kvcore.lab.stories",
     "group_story": "kvcore.lab.stories",
     "server_logs": "kvcore.viz.serverlogs",
     "server_ring": "kvcore.viz.ring",

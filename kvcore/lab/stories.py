@@ -7,7 +7,8 @@ its trace and, for what clients did, of a `Wire` that listened to them.
     wire = record(cluster, A=client_a, B=client_b)
     …                                        # writes, a partition, a heal
     show(story_picture(group_story(cluster, "b", since=began, wire=wire), title="…"))
-    show(server_logs(group_logs(cluster, "b"), title="After the heal"))
+    logs = group_logs(cluster, "b")
+    show(server_logs(logs, pointers=group_pointers(cluster, "b"), title="After the heal"))
 
 Left out: worlds of real servers; they keep no common trace.
 """
@@ -18,9 +19,11 @@ from kvcore.lab.exchanges import told
 from kvcore.lab.pictures import cut_now, group_of
 from kvcore.lab.simulated import SimulatedCluster
 from kvcore.limits import MILLISECOND_NS, Nanos
+from kvcore.node.node import Node
+from kvcore.raft.state import Role
 from kvcore.sim.wire import Exchange, Wire
 from kvcore.viz.replay import logs_at
-from kvcore.viz.serverlogs import ServerLog
+from kvcore.viz.serverlogs import Pointers, ServerLog
 from kvcore.viz.spacetime import Operation, Story
 from kvcore.viz.storyline import story_of
 
@@ -31,6 +34,23 @@ def group_logs(
     """Each server's log of the bucket's group, truncated entries included; for `server_logs`."""
     world = cluster.simulation
     return logs_at(world.records, group_of(bucket), at=at, servers=tuple(world.hosts))
+
+
+def group_pointers(cluster: SimulatedCluster, bucket: str) -> tuple[Pointers, ...]:
+    """What the bucket's leader knows of each follower's log, as it is now; for `server_logs`.
+
+    Of two that take themselves for leaders, the one in the later term.
+    """
+    parts = [
+        host.node.groups[group_of(bucket)].raft
+        for host in cluster.simulation.hosts.values()
+        if isinstance(host.node, Node) and group_of(bucket) in host.node.groups
+    ]
+    leading = [raft for raft in parts if raft.role is Role.LEADER]
+    if not leading:
+        return ()
+    latest = max(leading, key=lambda raft: raft.term)
+    return tuple(Pointers(each.name, each.match, each.next) for each in latest.followers)
 
 
 def group_story(

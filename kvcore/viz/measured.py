@@ -17,6 +17,7 @@ from typing import Any
 from kvcore.viz.figure import Plot, Table
 from kvcore.viz.measure import width
 from kvcore.viz.plots import Theme, colours, styled
+from kvcore.viz.scale import round_step
 
 _BINS_COUNT = 30
 _PLOT_WIDTH = 600  # of the axes, roughly, in the units of `width`
@@ -39,7 +40,7 @@ def election_histogram(
     assert times, "a histogram needs a time"
     half, most = _part(times, 0.5), _part(times, 0.95)
     finding = title or f"Half of {len(times)} elections took {half:.0f} ms or less"
-    step = _nice((times[-1] - times[0]) / _BINS_COUNT)
+    step = round_step((times[-1] - times[0]) / _BINS_COUNT)
     counts: dict[int, int] = {}
     for each in times:
         counts[int(each // step)] = counts.get(int(each // step), 0) + 1
@@ -164,16 +165,6 @@ def _figure(title: str) -> tuple[Any, Any]:
 def _part(times: Sequence[float], part: float) -> float:
     """The time within which this part of the runs was over."""
     return times[max(0, ceil(part * len(times)) - 1)]
-
-
-def _nice(step: float) -> float:
-    """1, 2 or 5 with zeros, at least `step`, and 1 for nothing."""
-    size = 1.0
-    while True:
-        for factor in (1, 2, 5):
-            if size * factor >= step:
-                return size * factor
-        size *= 10
 
 
 def _duration(seconds: float) -> str:

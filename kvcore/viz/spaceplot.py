@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from kvcore.viz.measure import width
+from kvcore.viz.scale import round_step
 from kvcore.viz.svg import WIDTH, Canvas, Labels
 
 _LEFT, _RIGHT, _TOP = 52, 700, 54
 _LANE, _LAST = 78, 58  # between lanes; from the last lane to the axis
 _CLIENT_LANE, _SERVER_LANE = 74, 58  # where servers talk to each other
 _PILL = 20
-_TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000)
 _TICKS_COUNT = 9
 _APART = 60  # between two times that the same is said of messages
 _LOST_PART = 0.55  # of its way that a lost message is drawn to go
@@ -76,8 +76,7 @@ class Plot:
                 colour = "follower"
             c.text(16, y + 4, lane, f"bold {colour}")
             c.line(self.left, y, _RIGHT, y, f"{colour}-edge")
-        steps = [each for each in _TICKS if self.span / each <= _TICKS_COUNT]
-        step = steps[0] if steps else _TICKS[-1]
+        step = round_step(self.span / _TICKS_COUNT, 0.1)
         c.line(self.left, self.bottom, _RIGHT, self.bottom, "line-edge")
         for number in range(int(self.span / step) + 1):
             x = self.x(number * step)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from kvcore.viz.figure import Picture, Table
+from kvcore.viz.scale import round_step
 from kvcore.viz.svg import SMALL_CHARACTER, WIDTH, Canvas
 
 Points: TypeAlias = Sequence[tuple[float, float]]
@@ -69,13 +70,8 @@ class _Scale:
 
 
 def _tick(highest: float) -> float:
-    """The distance of the marks: 1, 2 or 5 with zeros, so that four of them reach the top."""
-    step = 1.0
-    while True:
-        for factor in (1, 2, 5):
-            if step * factor * _TICKS_COUNT >= highest:
-                return step * factor
-        step *= 10
+    """The distance of the marks, so that four of them reach the top."""
+    return round_step(highest / _TICKS_COUNT)
 
 
 def _draw_axes(c: Canvas, scale: _Scale, step: float, names: tuple[str, str]) -> None:

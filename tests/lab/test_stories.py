@@ -10,7 +10,7 @@ from nats.errors import TimeoutError as NatsTimeoutError
 from kvcore.lab.exchanges import record
 from kvcore.lab.pictures import group_nodes, look, server_cards
 from kvcore.lab.simulated import SimulatedCluster
-from kvcore.lab.stories import group_logs, group_story
+from kvcore.lab.stories import group_logs, group_pointers, group_story
 from kvcore.sim.world import World
 from kvcore.viz.measure import width
 from kvcore.viz.replay import election_times
@@ -135,6 +135,16 @@ def test_the_nodes_have_terms_votes_and_timers(ran):
         f"The network is cut: {' '.join(ran.minority)} A ‖ {' '.join(ran.majority)}."
     )
     assert f"{leader.name} is leader in term {leader.term}" in ran.outside.alt
+
+
+def test_the_leader_knows_where_each_follower_s_log_ends(ran):
+    pointers = group_pointers(ran.cluster, "b")
+    logs = {each.name: each for each in group_logs(ran.cluster, "b")}
+    leader = next(each.name for each in logs.values() if each.role == "leader")
+    assert {each.server for each in pointers} == set(ran.names) - {leader}
+    ends = {each.match for each in pointers}
+    assert ends == {logs[leader].entries[-1].index}
+    assert all(each.next == each.match + 1 for each in pointers)
 
 
 def test_the_election_took_about_a_timeout(ran):
