@@ -54,6 +54,8 @@ class _Server:
             case "role":
                 self._enter(_int(facts.get("term")))
                 self.role = _ROLES.get(str(facts.get("role")), "follower")
+                if facts.get("role") == "pre-candidate":
+                    self.votes.clear()  # a rehearsal: nobody has voted yet
             case "vote":
                 self._enter(_int(facts.get("term")))
                 self.voted_for = str(facts.get("to", ""))

@@ -23,7 +23,7 @@ from kvcore.viz.measure import lines, shortened
 from kvcore.viz.nodecard import Role
 from kvcore.viz.svg import WIDTH, Canvas
 
-_LEFT, _NAMES, _TOP = 16, 122, 44
+_LEFT, _NAMES, _TOP = 16, 132, 44
 _BOX_WIDTH, _BOX_HEIGHT, _PITCH = 62, 40, 66
 _ROW, _TRUNCATED_ROW = 64, 56
 COLUMNS_COUNT = int((WIDTH - _NAMES - 8) // _PITCH)  # that fit; one of them may be a fold

@@ -137,6 +137,12 @@ def test_the_nodes_have_terms_votes_and_timers(ran):
     assert f"{leader.name} is leader in term {leader.term}" in ran.outside.alt
 
 
+def test_a_server_that_only_rehearses_has_no_votes_from_an_earlier_term(ran):
+    apart = {each.name: each for each in group_nodes(ran.cluster, "b", at=ran.apart)}
+    assert apart[ran.old].role == "candidate"
+    assert apart[ran.old].votes == 0
+
+
 def test_the_leader_knows_where_each_follower_s_log_ends(ran):
     pointers = group_pointers(ran.cluster, "b")
     logs = {each.name: each for each in group_logs(ran.cluster, "b")}
