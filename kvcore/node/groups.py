@@ -274,12 +274,14 @@ class Group(Generic[C, O]):
         if self._asked:
             self._ask()
         self._obey_all()
+        if self.engine == MEMORY:  # no crash takes back less than everything
+            self._log.trim(self._raft, self.applied)
         mark, self._mark = self._mark, 0
         return mark
 
     def persisted(self, mark: int) -> None:
         """The batch that this number was given for is durable, and so are those before."""
-        upto, durable = 0, self.applied if self.engine == MEMORY else 0
+        upto = durable = 0
         while self._unsynced and self._unsynced[0].number <= mark:
             batch = self._unsynced.popleft()
             upto, durable = batch.upto, max(durable, batch.applied)
@@ -287,7 +289,8 @@ class Group(Generic[C, O]):
         if upto:
             self._raft.on_persisted(upto)
         self._obey_all()
-        self._log.trim(self._raft, durable)
+        if self.engine != MEMORY:
+            self._log.trim(self._raft, durable)
 
     def take(self) -> list[O]:
         """The outcomes of what was applied since the last time, in the log's order."""
@@ -319,7 +322,7 @@ class Group(Generic[C, O]):
             self._unsynced.append(_Batch(ready.number, ready.number, self.applied, []))
         elif self._unsynced:
             self._unsynced[-1].upto = ready.number
-        elif self.engine == MEMORY:
+        elif self.engine == MEMORY and not ready.is_durable:
             self._raft.on_persisted(ready.number)
         self._send(ready.send_now)
         if ready.send_after_persist:

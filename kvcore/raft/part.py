@@ -144,6 +144,10 @@ class Part:
             return self.count_heard(since) >= state.members.majority
         return state.leader != "" and self.leader_heard > since
 
+    def hears(self, name: str) -> bool:
+        """Whether a member has said something within the longest time-out."""
+        return self.heard.get(name, NEVER) > self.now - self.longest
+
     def count_heard(self, since: Nanos) -> int:
         """How many voters have been heard after this time; a server always hears itself."""
         heard, server = self.heard, self.state.server

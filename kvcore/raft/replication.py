@@ -45,7 +45,7 @@ def _send(part: Part, progress: Progress, batches: dict[int, tuple[Entry, ...]])
     if progress.mode is not Mode.SNAPSHOT and progress.next - 1 < log.base:
         progress = progress.needing_snapshot()
     if progress.mode is Mode.SNAPSHOT:
-        if not progress.sending.is_asked:
+        if not progress.sending.is_asked and part.hears(progress.name):
             sending = progress.sending
             part.wanted.append((progress.name, sending.last, sending.offset))
             progress = progress._replace(sending=sending._replace(is_asked=True))

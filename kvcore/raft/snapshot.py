@@ -75,10 +75,20 @@ def _piece(name: str) -> str:
 
 
 def retry(part: Part) -> None:
-    """Ask again for pieces that were not acknowledged; called at the pace of heartbeats."""
+    """Ask again for pieces that were not acknowledged; called at the pace of heartbeats.
+
+    Who is silent altogether is asked for nothing: the log must not wait for him to be trimmed.
+    """
     since = part.now - part.longest
     for progress in part.state.progress:
-        if progress.mode is Mode.SNAPSHOT and progress.sending.is_asked:
+        if progress.mode is not Mode.SNAPSHOT:
+            continue
+        if not part.hears(progress.name):
+            if progress.sending != Sending():
+                part.put_progress(progress._replace(sending=Sending()))
+        elif not progress.sending.is_asked:
+            part.is_due = True
+        else:
             if part.heard.get(_piece(progress.name), NEVER) == NEVER:
                 part.heard[_piece(progress.name)] = part.now
             elif part.heard[_piece(progress.name)] <= since:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kvcore import limits
 from kvcore.node.groups import Role
 from tests.support.trio import Trio
 
@@ -170,3 +171,33 @@ def test_a_new_streams_first_server_leads_without_waiting_for_a_time_out():
     trio.send(conn, "$JS.API.STREAM.CREATE.KV_n", body)
     assert trio.leader("n")
     assert trio.now - before < 50_000_000
+
+
+# -- snapshots
+
+
+def small_logs(monkeypatch, count=20):
+    monkeypatch.setattr(limits, "LOG_KEPT_COUNT", count)
+    monkeypatch.setattr(limits, "INSTALL_CHUNK_BYTES", 500)
+
+
+def test_who_was_away_for_long_is_sent_the_stream_instead_of_the_log(trio, monkeypatch):
+    small_logs(monkeypatch)
+    leader, away = trio.leader("b"), trio.follower("b")
+    conn = trio.client(leader)
+    for number in range(5):
+        trio.put(conn, "b", f"old{number}", b"v")
+    trio.isolate(away)
+    trio.wait(1)
+    for number in range(100):
+        assert trio.put(conn, "b", f"k{number}", b"value" * 5)
+    assert trio.host(leader, "b").group.raft.state.first > 50
+    trio.join(away)
+    trio.until(lambda: trio.is_level("b"))
+    assert "snapshot-installed" in {r.kind for r in trio.records if r.server == away}
+    assert trio.contents(away, "b") == trio.contents(leader, "b")
+    trio.wait(0.2)
+    assert not trio.host(away, "b").group.raft.is_recovering
+    trio.crash(leader)
+    trio.until(lambda: trio.leader("b"))
+    assert trio.put(trio.client(trio.leader("b")), "b", "more", b"v")["seq"] == 106
