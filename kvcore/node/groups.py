@@ -30,16 +30,14 @@ a snapshot
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from random import Random
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from kvcore.limits import Nanos
-from kvcore.node.config import Timers
-from kvcore.node.group_trace import GroupTrace, Tell, untold
+from kvcore.node.group_trace import GroupTrace
 from kvcore.node.snapshots import Snapshots
 from kvcore.node.stored_log import FILE, MEMORY, StoredLog
-from kvcore.node.wakeups import Clock
+from kvcore.node.wiring import Wiring, nothing
 from kvcore.raft.codec import decode_message, encode_message
 from kvcore.raft.core import Raft
 from kvcore.raft.entry import (
@@ -52,7 +50,6 @@ from kvcore.raft.messages import InstallSnapshot, Message
 from kvcore.raft.rules import PAPER
 from kvcore.raft.state import NotLeader, Ready, Role, State
 from kvcore.storage import keys
-from kvcore.storage.overlay import Overlay
 
 __all__ = ["FILE", "MEMORY", "Group", "Machine", "NotLeader", "Role", "Wiring"]
 
@@ -71,29 +68,6 @@ class Machine(Protocol[C_contra, O_co]):
 
     def apply(self, command: C_contra, index: int) -> O_co:
         """Carry out one command; `index` is its place in the log."""
-
-
-def _nothing() -> None:
-    """Nobody needs to know."""
-
-
-def _nowhere(_peer: str, _gid: int, _data: bytes) -> None:
-    """A group of one has nobody to send to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """What a group uses of its server. `records` is the overlay of the group's engine, `hard`
-    that of the durable one (the same one for a group on files). `send` takes a message to a
-    peer, `tell` is for the trace."""
-
-    records: Overlay
-    hard: Overlay
-    clock: Clock = field(default_factory=lambda: Clock(0))
-    timers: Timers = field(default_factory=Timers)
-    rng: Random = field(default_factory=lambda: Random(0))
-    send: Callable[[str, int, bytes], None] = _nowhere
-    tell: Tell = untold
 
 
 @dataclass(slots=True)
@@ -145,8 +119,8 @@ class Group(Generic[C, O]):
         self._contexts = 0
         self._log = StoredLog(gid, wiring.records, wiring.hard, engine, state.first)
         self._installing: tuple[int, int] | None = None  # a whole snapshot: batch and index
-        self.on_wiped: Callable[[], None] = _nothing
-        self.on_installed: Callable[[], None] = _nothing
+        self.on_wiped: Callable[[], None] = nothing
+        self.on_installed: Callable[[], None] = nothing
         timers = wiring.timers
         self._raft = Raft(
             state, PAPER, (timers.heartbeat, timers.election_min, timers.election_max),

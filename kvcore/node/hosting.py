@@ -50,12 +50,11 @@ from kvcore.limits import Nanos
 from kvcore.node.advising import Advisor
 from kvcore.node.anywhere import ReadsAnywhere, may_be_stale
 from kvcore.node.broker import Broker, Handler, InternalSubscription, Message
+from kvcore.node.ears import Ears
 from kvcore.node.groups import Group, NotLeader
 from kvcore.node.replicas import Replica
 from kvcore.node.wakeups import Clock
 from kvcore.trace import Field
-
-_NEXT = "$JS.API.CONSUMER.MSG.NEXT."
 
 StreamGroup: TypeAlias = Group[StreamCommand, Outcome]
 
@@ -118,7 +117,7 @@ class Host:
             group, around.broker, around.api, around.act, around.server_name
         )
         self._farewells: list[Delivery] = []  # to be sent when another leads
-        self._of_consumers: dict[str, list[InternalSubscription]] = {}
+        self._ears = Ears(around.broker, around.clock, lambda: around.touch(self))
         self._expiry_proposed = False
         group.on_wiped = group.on_installed = self._remake
 
@@ -176,7 +175,6 @@ class Host:
     def _subscribe(self) -> None:
         """Subscribe to what the configuration of now says; again after an update."""
         before, self._subscriptions = self._subscriptions, []
-        consumers, self._of_consumers = self._of_consumers, {}
         direct, on_request = self._around.api.direct, self._around.on_request
         wanted: list[tuple[str, Handler]] = []
         wanted += [(subject, self._on_publish) for subject in self.stream.config.subjects]
@@ -186,28 +184,10 @@ class Host:
         wanted += [
             (subject, self._stand_in) for subject in direct.origin_subscriptions(self.stream)
         ]
-        wanted.append((f"$JS.FC.{self.name}.>", self._on_flow_reply))
         self._subscriptions = [self._broker.subscribe(*pair) for pair in wanted]
-        for name in self.stream.ledgers:
-            self._subscribe_consumer(name)
-        for subscription in (*before, *(each for those in consumers.values() for each in those)):
+        self._ears.open(self.consumers)
+        for subscription in before:
             self._broker.unsubscribe(subscription)  # now, so that peers see no gap
-
-    def _subscribe_consumer(self, name: str) -> None:
-        """Hear acknowledgements and pull requests, of the consumers that know of any."""
-        consumer = self.consumers.get(name)
-        if consumer is None or name not in self.stream.ledgers or name in self._of_consumers:
-            return
-        wanted: list[tuple[str, Handler]] = [
-            (f"{_NEXT}{self.name}.{name}", self._on_pull),
-        ]
-        if consumer.config.acks:
-            wanted.append((f"$JS.ACK.{self.name}.{name}.>", self._on_ack))
-        self._of_consumers[name] = [self._broker.subscribe(*pair) for pair in wanted]
-
-    def _unsubscribe_consumer(self, name: str) -> None:
-        for subscription in self._of_consumers.pop(name, ()):
-            self._broker.unsubscribe(subscription)
 
     def _stand_in(self, message: Message) -> None:
         """A mirror answers for its origin only where the origin doesn't."""
@@ -219,13 +199,18 @@ class Host:
         for subscription in self._subscriptions:
             self._broker.unsubscribe(subscription)
         self._subscriptions = []
-        for name in list(self._of_consumers):
-            self._unsubscribe_consumer(name)
+        self._ears.close()
+
+    def withdraw(self) -> None:
+        """This server has no more part in the stream."""
+        self.unsubscribe()
+        self._anywhere.close()
 
     def dismiss(self) -> None:
         """The stream is deleted: nobody answers any more, and those who wait are told."""
-        self.unsubscribe()
-        self._anywhere.close()
+        self.withdraw()
+        if not (self.is_leading or self.group.is_alone):
+            return
         self._broker.deliver(self.consumers.dismiss())
         for name in self.stream.consumers:
             self._tell(consumer_action(self.name, name, "delete"))
@@ -264,21 +249,6 @@ class Host:
             )
         )
 
-    def _on_flow_reply(self, message: Message) -> None:
-        self.consumers.on_flow_reply(message.subject, self._clock.now)
-        self._around.touch(self)
-
-    def _on_ack(self, message: Message) -> None:
-        self.consumers.on_acknowledgement(
-            message.subject, message.reply, message.payload, self._clock.now
-        )
-        self._around.touch(self)
-
-    def _on_pull(self, message: Message) -> None:
-        name = message.subject.rpartition(".")[2]
-        self.consumers.on_pull(name, message.reply, message.payload, self._clock.now)
-        self._around.touch(self)
-
     # -- what was decided ------------------------------------------------------------------
 
     def follow(self) -> None:
@@ -310,9 +280,9 @@ class Host:
                 for reply in replies:
                     self._broker.publish(reply, "", None, b"")
             case ConsumerCreated(name=name):
-                self._subscribe_consumer(name)
+                self._ears.add(name)
             case ConsumerDeleted(name=name):
-                self._unsubscribe_consumer(name)
+                self._ears.remove(name)
             case _:
                 pass
         if outcome.result is not None:

@@ -93,7 +93,7 @@ class Streams:
 
     def leave(self, host: Host) -> None:
         """The stream goes on without this server."""
-        host.unsubscribe()
+        host.withdraw()
         self._hosts.remove(host.name)
         self._following.forget(host)
         host.stream.release()

@@ -88,14 +88,13 @@ def retry(part: Part) -> None:
                 part.put_progress(progress._replace(sending=Sending()))
         elif not progress.sending.is_asked:
             part.is_due = True
-        else:
-            if part.heard.get(_piece(progress.name), NEVER) == NEVER:
-                part.heard[_piece(progress.name)] = part.now
-            elif part.heard[_piece(progress.name)] <= since:
-                sending = progress.sending._replace(is_asked=False)
-                part.put_progress(progress._replace(sending=sending))
-                part.heard[_piece(progress.name)] = part.now
-                part.is_due = True
+        elif part.heard.get(_piece(progress.name), NEVER) == NEVER:
+            part.heard[_piece(progress.name)] = part.now
+        elif part.heard[_piece(progress.name)] <= since:
+            sending = progress.sending._replace(is_asked=False)
+            part.put_progress(progress._replace(sending=sending))
+            part.heard[_piece(progress.name)] = part.now
+            part.is_due = True
 
 
 def on_reply(part: Part, reply: SnapshotReply) -> None:

@@ -5,9 +5,11 @@ from random import Random
 
 import pytest
 
+from kvcore import limits
 from kvcore.jetstream.commands import DeleteMessage, Expire, Publish, Purge
 from kvcore.jetstream.stream import Stream
 from kvcore.limits import SECOND_NS
+from kvcore.node.snapshots import Incoming, Outgoing
 from kvcore.sim.disk import SimulatedDisk
 from kvcore.storage import keys, memory
 from kvcore.storage.appendfile import AppendFile
@@ -72,7 +74,53 @@ def answers(stream):
     return stream.state(), [stream.message(seq) for seq in stream.sequences()], stream.consumers
 
 
-@pytest.mark.parametrize("engine", ["memory", "files", "simulated", "rocksdb"])
+ENGINES = ["memory", "files", "simulated", "rocksdb"]
+
+
+def installed(pieces):
+    """The store of a follower, whose group has another id there, after it took the pieces in."""
+    incoming, store = Incoming(), MemoryStorage()
+    for piece in pieces:
+        store.write(Batch(list(incoming.feed(GID, piece.data))))
+    incoming.finish()
+    return store
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_pieces_sent_to_a_follower_make_the_leaders_state_at_their_index(
+    tmp_path, engine, monkeypatch
+):
+    monkeypatch.setattr(memory, "SLICE_KEYS", 4)
+    monkeypatch.setattr(limits, "INSTALL_CHUNK_BYTES", 300)
+    rng = Random(engine)
+    storage = engines(tmp_path)[engine]()
+    overlay = Overlay(storage)
+    stream, commands, now, taken = new_stream(overlay), [], START, 0
+    outgoing, pieces = None, []
+    for _ in range(1500):
+        now += rng.randrange(SECOND_NS // 10)
+        commands.append(random_command(rng, stream, now))
+        stream.apply(commands[-1], len(commands))
+        if rng.random() < 0.05:
+            storage.write(overlay.take())
+        if outgoing is None and rng.random() < 0.05:
+            outgoing, pieces = Outgoing(GID, overlay.view(), len(commands), now), []
+        if outgoing is not None and rng.random() < 0.5:
+            offset = sum(len(piece.data) for piece in pieces)
+            pieces.append(outgoing.piece(offset, now))
+            assert outgoing.piece(offset, now) == pieces[-1]  # it may be asked for again
+            if pieces[-1].is_done:
+                outgoing.close()
+                then, leader = replayed(commands[: outgoing.index])
+                store = installed(pieces)
+                assert contents(store) == then
+                assert answers(new_stream(Overlay(store))) == answers(leader)
+                outgoing, taken = None, taken + 1
+    assert taken > 8
+    storage.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_snapshot_in_slices_equals_the_leaders_state_at_its_index(tmp_path, engine, monkeypatch):
     monkeypatch.setattr(memory, "SLICE_KEYS", 4)  # read ahead less than a slice
     rng = Random(engine)
