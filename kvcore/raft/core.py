@@ -250,7 +250,8 @@ class Raft:
         """The link to another server broke.
 
         A leader begins to probe there. A follower of that leader believes it dead, and waits
-        only a tenth of a time-out; should the leader live, the others hear it, and say no.
+        only a moment, by chance, as all who noticed do; should the leader live, the others hear
+        it, and say no.
         """
         part = self._part
         part.now = now
@@ -260,7 +261,7 @@ class Raft:
         elif part.state.role is Role.FOLLOWER and part.state.leader == peer:
             part.follow(part.state.hard.term, "")
             part.restart_timer()
-            part.stand_at = min(part.stand_at, now + part.timeout // 10)
+            part.stand_at = now + max(0, part.timeout - part.shortest) // 2
 
     # What is asked of it.
 
