@@ -95,7 +95,10 @@ def group_nodes(
         state = world.hosts[card.name].state
         is_down = state in (State.CRASHED, State.DARK)
         doing = "" if state is State.UP else "down" if state is State.CRASHED else state.value
-        cards.append(replace(card, down=is_down, doing=doing))
+        node = world.hosts[card.name].node
+        part = node.groups.get(group) if isinstance(node, Node) else None
+        engine = card.engine if part is None else part.engine
+        cards.append(replace(card, down=is_down, doing=doing, engine=engine))
     return tuple(cards)
 
 

@@ -175,3 +175,16 @@ def test_real_pictures_fit_and_are_the_same_each_time(ran, story):
         ran.cluster, "b", since=ran.since, wire=ran.wire, servers=[*ran.minority, *ran.majority]
     )
     assert story_picture(again).svg == story_picture(story).svg
+
+
+def test_a_card_names_the_engine_that_keeps_the_bucket():
+    with World(3, seed=1) as world:
+
+        async def scene():
+            client = await world.connect()
+            await client.jetstream().create_key_value(bucket="m", replicas=3, storage="memory")
+            await client.close()
+
+        world.run(scene())
+        nodes = group_nodes(SimulatedCluster(world), "m")
+        assert [each.engine for each in nodes] == ["memory"] * 3
