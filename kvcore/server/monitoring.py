@@ -36,7 +36,7 @@ Ask = Callable[[Question], Report]
 
 PATHS = {
     **{f"/{name}": name for name in ("varz", "jsz", "connz", "routez", "subsz", "healthz")},
-    **{f"/{name}": name for name in ("accountz", "accstatz", "gatewayz", "leafz")},
+    **{f"/{name}": name for name in ("accountz", "accstatz", "gatewayz", "leafz", "raftz")},
     "/subscriptionsz": "subsz",
 }
 _INDEX = "".join(f"{path}\n" for path in PATHS)
