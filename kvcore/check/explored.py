@@ -201,5 +201,10 @@ def content(message: Message) -> str:
             if message.is_taken:
                 return f"term {message.term}, I have up to {message.index}"
             return f"term {message.term}, refused, try {message.index}"
-        case InstallSnapshot() | SnapshotReply() | TimeoutNow():
-            return f"term {message.term}, {type(message).__name__}"
+        case InstallSnapshot():
+            return f"term {message.term}, snapshot of {message.last_index} from {message.offset}"
+        case SnapshotReply():
+            what = "it stands" if message.is_installed else f"next byte {message.offset}"
+            return f"term {message.term}, snapshot of {message.last_index}, {what}"
+        case TimeoutNow():
+            return f"term {message.term}, stand now"
