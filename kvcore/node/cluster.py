@@ -70,7 +70,6 @@ class Cluster:
         self._asked_at: dict[Host, Nanos] = {}  # replicas that should go, and when they asked
         meta.office = self
         peers.on_note = self._on_note
-        peers.on_hello = self.on_hello
         self._introduce()
         self._meet()
 

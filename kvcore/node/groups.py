@@ -167,14 +167,6 @@ class Group(Generic[C, O]):
         return self._raft.leader
 
     @property
-    def follows_another(self) -> bool:
-        """Whether another server leads, and has served already: an entry of its term is
-        committed."""
-        raft = self._raft
-        is_following = raft.role is Role.FOLLOWER and raft.leader != ""
-        return is_following and raft.state.log.term(self.applied) == raft.term
-
-    @property
     def members(self) -> Members:
         """Who is in the group, as far as this server knows."""
         return self._raft.members

@@ -189,6 +189,10 @@ class Host:
         for subscription in before:
             self._broker.unsubscribe(subscription)  # now, so that peers see no gap
 
+    def _is_served_elsewhere(self) -> bool:
+        """Whether another server leads the stream, and its subjects are known here."""
+        return self.group.leader != "" and self._broker.is_served(f"$JS.FC.{self.name}.-")
+
     def _stand_in(self, message: Message) -> None:
         """A mirror answers for its origin only where the origin doesn't."""
         if self._around.api.direct.stands_in(self.name):
@@ -269,7 +273,7 @@ class Host:
         if outcomes:
             self._around.on_moved(self)
         self._anywhere.refresh(self.stream)
-        if self._farewells and self.group.follows_another:
+        if self._farewells and self._is_served_elsewhere():
             farewells, self._farewells = self._farewells, []
             self._broker.deliver(farewells)
 

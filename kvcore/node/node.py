@@ -123,6 +123,7 @@ class Node(Observed):
         self._cluster: Cluster | None = None
         self._found_groups()
         self.peers.on_raft = self._replicas.receive
+        self.peers.on_hello = self._on_hello
         self.peers.on_gone = self._on_gone
         self._gauge = Gauge()
         System(self._broker, lambda: self._sight(self._clock.now))
@@ -276,6 +277,11 @@ class Node(Observed):
             cluster.timers if cluster is not None else Timers(), self._rng,
             self.peers.send_raft, untold if self._trace is ignore else tell,
         )  # fmt: skip
+
+    def _on_hello(self, peer: str) -> None:
+        self._replicas.peer_known(peer)
+        if self._cluster is not None:
+            self._cluster.on_hello(peer)
 
     def _on_gone(self, peer: str) -> None:
         self._replicas.peer_closed(peer)

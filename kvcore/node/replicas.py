@@ -26,6 +26,7 @@ from kvcore.limits import Nanos
 from kvcore.node.groups import Group
 from kvcore.node.turns import Tickets
 from kvcore.node.wakeups import Wakeups
+from kvcore.node.wiring import nothing
 from kvcore.raft.entry import CodecError
 from kvcore.storage.keys import META_GID
 
@@ -139,6 +140,13 @@ class Replicas:
             replica.group.receive(peer, data)
             self._check_office(replica)
             self.touch(replica)
+
+    def peer_known(self, peer: str) -> None:
+        """A peer introduced itself: it need not wait for a heartbeat to hear who leads."""
+        for replica in self._led:
+            if peer in replica.group.members.others(""):
+                replica.group.read(nothing)
+                self.touch(replica)
 
     def peer_closed(self, peer: str) -> None:
         """The link to a peer broke."""
