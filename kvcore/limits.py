@@ -128,6 +128,8 @@ PEER_ADDRESSES_COUNT = 64  # that peers may name, over and above our own routes
 PEER_GOSSIP_TRIES_COUNT = 30  # to reach an address that nobody configured
 PEER_REDIAL_MIN_NS: Nanos = 25 * MILLISECOND_NS  # doubled from try to try
 PEER_REDIAL_MAX_NS: Nanos = SECOND_NS
+ADMIN_LINE_BYTES = 64 * KIB
+ADMIN_TIMEOUT_NS: Nanos = 2 * SECOND_NS
 CLUSTER_SECRET_MIN_BYTES = 16
 CLUSTER_SECRET_MAX_BYTES = 4 * KIB
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from kvcore import __version__
+from kvcore.cli.cluster import cluster
 from kvcore.cli.doctor import doctor
 
 _cli = typer.Typer(
@@ -24,6 +25,7 @@ _cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+_cli.add_typer(cluster)
 _PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 

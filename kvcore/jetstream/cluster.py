@@ -59,6 +59,9 @@ class ClusterView(Protocol):
     def meta_leader(self) -> str:
         """Who leads the meta group, "" if this server knows of nobody."""
 
+    def meta_sight(self) -> GroupSight:
+        """The meta group."""
+
     def streams(self) -> Mapping[str, StreamAssignment]:
         """All streams there are, wherever they may be."""
 

@@ -38,19 +38,19 @@ _VERBS = (
     *("step_down", "swap", "rewind", "disconnect", "shell"),
 )
 _WHO_CAN = {
-    "crash": "Cluster.sim() and Cluster.processes(1)",
-    "restart": "Cluster.sim() and Cluster.processes(1)",
-    "pause": "Cluster.sim() and Cluster.processes(1)",
-    "resume": "Cluster.sim() and Cluster.processes(1)",
-    "power_cut": "Cluster.sim()",
-    "partition": "Cluster.sim()",
+    "crash": "Cluster.sim() and Cluster.processes(3)",
+    "restart": "Cluster.sim() and Cluster.processes(3)",
+    "pause": "Cluster.sim() and Cluster.processes(3)",
+    "resume": "Cluster.sim() and Cluster.processes(3)",
+    "power_cut": "Cluster.sim() and Cluster.processes(3)",
+    "partition": "Cluster.sim() and Cluster.processes(3)",
     "cut": "Cluster.sim()",
-    "heal": "Cluster.sim()",
+    "heal": "Cluster.sim() and Cluster.processes(3)",
     "swap": "Cluster.sim()",
     "rewind": "Cluster.sim()",
-    "shell": "Cluster.processes(1) and Cluster.nats(url)",
-    "said": "Cluster.processes(1) and Cluster.nats(url)",
-    "output": "Cluster.processes(1) and Cluster.nats(url)",
+    "shell": "Cluster.processes(3) and Cluster.nats(url)",
+    "said": "Cluster.processes(3) and Cluster.nats(url)",
+    "output": "Cluster.processes(3) and Cluster.nats(url)",
 }
 
 

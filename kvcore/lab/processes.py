@@ -1,119 +1,27 @@
 """A cluster of real server processes, which never outlives its kernel.
 
-Each server is `kvcore serve` on a free port with a directory of its own. It holds the
-reading end of a pipe whose writing end this process keeps: when this process is gone,
-however it went, the pipe ends and the server does too (`--parent-fd`). Servers run in their
-own session, so that interrupting a cell doesn't interrupt them.
+Each server is `kvcore serve` on a free port with a directory of its own, a child of this
+process that ends with it (`server_process.py`). Several are one cluster (`fleet.py`).
 
-Left out: `power_cut`. Killing a process leaves the page cache; only the simulator has a
-disk that forgets.
+`power_cut` is made of a kill: a killed process leaves the page cache, so what the last sync
+did not cover is cut from its logs afterwards. A partition is made by the servers themselves,
+which lose each other's bytes when they are told to.
+
+Left out: what only the simulator can do: one-way links, other rules in a running server,
+and the same run again.
 """
 
 import asyncio
 import atexit
-import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 
-from kvcore.lab.cluster import NotInThisWorld, ServerCard
+from kvcore.lab.cluster import ServerCard
+from kvcore.lab.fleet import Fleet
 from kvcore.lab.remote import RealCluster
-
-_START_SECONDS = 20.0
-_STOP_SECONDS = 5.0
-_POLL_SECONDS = 0.005
-
-
-class ServerProcess:
-    """One `kvcore serve`: its directory, its port, and its process while there is one."""
-
-    def __init__(self, name: str, directory: Path, flags: Sequence[str]) -> None:
-        self.name = name
-        self.port = -1
-        self.paused = False
-        self._flags = flags
-        self._directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lifeline = -1
-
-    @property
-    def status(self) -> str:
-        """As in the simulator: up, paused or crashed."""
-        if self._process is None or self._process.poll() is not None:
-            return "crashed"
-        return "paused" if self.paused else "up"
-
-    @property
-    def pid(self) -> int:
-        """The process's number, 0 if there is none."""
-        return self._process.pid if self._process is not None else 0
-
-    def start(self) -> None:
-        """Starts the process; it is ready once `ready` says so."""
-        assert self.status == "crashed", f"{self.name} runs already"
-        self._directory.mkdir(exist_ok=True)
-        theirs, self._lifeline = os.pipe()
-        root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        with (self._directory / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program and flags
-                [
-                    *(sys.executable, "-m", "kvcore.cli.main", "serve"),
-                    *("-a", "127.0.0.1", "-p", str(self.port), "-n", self.name),
-                    *("-sd", str(self._directory / "store")),
-                    *("--ports_file_dir", str(self._directory), "--parent-fd", str(theirs)),
-                    *self._flags,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=(theirs,),
-                start_new_session=True,
-                env=os.environ | {"PYTHONPATH": path},
-            )
-        os.close(theirs)
-
-    def ready(self) -> bool:
-        """Whether the server listens; raises RuntimeError when it has ended instead."""
-        assert self._process is not None
-        if self._process.poll() is not None:
-            text = (self._directory / "log").read_text(encoding="utf-8", errors="replace")
-            raise RuntimeError(f"{self.name} did not start:\n{text[-2000:]}")
-        ports = self._directory / f"nats-server_{self._process.pid}.ports"
-        if not ports.exists():
-            return False
-        url = json.loads(ports.read_text(encoding="utf-8"))["nats"][0]
-        self.port = int(url.rpartition(":")[2])
-        return True
-
-    def signal(self, number: Signals) -> None:
-        """Sends a signal, if there is a process."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
-
-    def end(self, number: Signals) -> None:
-        """Ends the process by this signal, or by SIGKILL if it takes too long."""
-        if self._process is None:
-            return
-        self.signal(number)
-        if self.paused:
-            self.signal(SIGCONT)
-        self.paused = False
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+from kvcore.lab.server_process import ServerProcess
 
 
 class ProcessCluster(RealCluster):
@@ -124,31 +32,23 @@ class ProcessCluster(RealCluster):
     def __init__(
         self, servers: int = 1, *, beside: bool = False, flags: Sequence[str] = ()
     ) -> None:
-        if servers != 1:
-            raise NotInThisWorld("A cluster has one server, until replication comes.")
+        if servers < 1:
+            raise ValueError("a cluster has one server or more")
         super().__init__(beside=beside)
         self.directory = Path(tempfile.mkdtemp(prefix="kvcore-"))
         self._closed = False
-        self.members = [
-            ServerProcess(f"n{number + 1}", self.directory / f"n{number + 1}", flags)
-            for number in range(servers)
-        ]
+        self._fleet = Fleet(servers, self.directory, flags)
         atexit.register(self.close)
         try:
-            for process in self.members:
-                process.start()
-            self._wait()
+            self._fleet.start()
         except BaseException:
             self.close()
             raise
 
-    def _wait(self) -> None:
-        deadline = time.monotonic() + _START_SECONDS
-        pause = threading.Event()
-        while not all(process.ready() for process in self.members):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"no server within {_START_SECONDS:g} s; see {self.directory}")
-            pause.wait(_POLL_SECONDS)
+    @property
+    def members(self) -> Sequence[ServerProcess]:
+        """The servers' processes."""
+        return self._fleet.members
 
     def __repr__(self) -> str:
         if self._closed:
@@ -171,46 +71,49 @@ class ProcessCluster(RealCluster):
 
     async def crash(self, name: str | None = None) -> None:
         """`kill -9`: what the page cache holds stays."""
-        self._named(name).end(SIGKILL)
+        self._fleet.crash(name)
+
+    async def power_cut(self, name: str | None = None) -> None:
+        """`kill -9`, and each log ends at a random point behind its last sync."""
+        self._fleet.power_cut(name)
 
     async def restart(self, name: str | None = None) -> None:
         """Ends the process if it runs, and starts it on the same port and directory."""
-        process = self._named(name)
-        process.end(SIGTERM)
-        process.start()
-        deadline = time.monotonic() + _START_SECONDS
-        while not process.ready():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{process.name} did not start within {_START_SECONDS:g} s")
-            await asyncio.sleep(_POLL_SECONDS)
+        started = self._fleet.begin_restart(name)
+        await asyncio.to_thread(self._fleet.wait, lambda: self._fleet.listens(started))
 
     async def pause(self, name: str | None = None) -> None:
         """SIGSTOP."""
-        process = self._named(name)
-        process.signal(SIGSTOP)
-        process.paused = True
+        self._fleet.pause(name)
 
     async def resume(self, name: str | None = None) -> None:
         """SIGCONT."""
-        process = self._named(name)
-        process.signal(SIGCONT)
-        process.paused = False
+        self._fleet.resume(name)
+
+    async def partition(self, *groups: Sequence[str]) -> None:
+        """Silence between the groups, for servers and for clients that are named."""
+        self._fleet.partition(groups, self._addresses())
+
+    async def heal(self) -> None:
+        """Links and connections that lost something are made anew."""
+        self._fleet.heal()
+
+    def _addresses(self) -> dict[str, list[str]]:
+        """From where each client that has a name is connected just now."""
+        found: dict[str, list[str]] = {}
+        for client in self.clients:
+            writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - no public way
+            name = client.options.get("name")
+            if name and writer is not None:
+                host, port = writer.get_extra_info("sockname")[:2]
+                found.setdefault(name, []).append(f"{host}:{port}")
+        return found
 
     def close(self) -> None:
         """Ends the servers and removes what they stored."""
         if not self._closed:
             self._closed = True
             super().close()
-            for process in self.members:
-                process.end(SIGTERM)
+            self._fleet.end()
             shutil.rmtree(self.directory, ignore_errors=True)
             atexit.unregister(self.close)
-
-    def _named(self, name: str | None) -> ServerProcess:
-        if name is None and len(self.members) == 1:
-            return self.members[0]
-        for process in self.members:
-            if process.name == name:
-                return process
-        names = ", ".join(process.name for process in self.members)
-        raise ValueError(f"no server {name!r}; there are {names}")

@@ -90,6 +90,7 @@ FLAGS: tuple[Flag, ...] = (
         ("no-jetstream", "no_jetstream", "serve core NATS alone"),
         ("tls", "tls", "speak TLS (needs --tlscert and --tlskey)"),
         ("tlsverify", "tls_verify", "clients must show a certificate"),
+        ("admin", "admin", "let a program of this user cut the server off (see server/admin.py)"),
         ("D debug", "debug", "log what the server does"),
         ("V trace", "trace", "as -D, and each record of the trace"),
         ("DV", "debug_trace", "-D and -V"),

@@ -28,6 +28,7 @@ from kvcore.node.config import NodeConfig
 from kvcore.node.io import Order
 from kvcore.node.node import Node
 from kvcore.server import flags, process
+from kvcore.server.admin import Admin
 from kvcore.server.driver import Clock, Driver
 from kvcore.server.engines import durable_engines, open_engines
 from kvcore.server.identity import NATS_VERSION, node_config
@@ -125,6 +126,7 @@ class Server:
         self._http: asyncio.Server | None = None
         self._monitoring: Monitoring | None = None
         self._mesh: Mesh | None = None
+        self._admin: Admin | None = None
 
     def run(self) -> int:
         """Serve; the exit code."""
@@ -177,6 +179,8 @@ class Server:
         self._listening = await self._listen(listener, self._driver)
         if self._mesh is not None and peers is not None:
             await self._mesh.open(peers)
+        if settings.admin:
+            await self._open_admin(config.server_name, self._driver)
         self._write_files(config, peers)
         say.info(f"Listening for client connections on {shown(config.host, config.port)}")
         say.info("Server is ready")
@@ -252,6 +256,14 @@ class Server:
         self._log.info("TLS required for client connections")
         return await self._door.open(listener)
 
+    async def _open_admin(self, name: str, driver: Driver) -> None:
+        directory = self._settings.ports_dir or self._settings.store_dir
+        self._admin = Admin(name, driver.clients, self._mesh)
+        with _named("the admin file", directory):
+            path = await self._admin.open(directory)
+        self._files.append(path)
+        self._log.warn(f"who can read {path} can cut this server off")
+
     def _write_files(self, config: NodeConfig, peers: socket.socket | None) -> None:
         pid = os.getpid()
         cluster = self._settings.cluster
@@ -306,6 +318,8 @@ class Server:
         self._listening.close()
         if self._door is not None:
             self._door.close()
+        if self._admin is not None:
+            self._admin.close()
         self._driver.finish()
         if self._mesh is not None:
             self._mesh.close()

@@ -88,6 +88,7 @@ class Settings:
     debug: bool = False
     trace: bool = False
     record: str = ""
+    admin: bool = False
     parent_fd: int = -1
     synced_fd: int = -1
     check_only: bool = False

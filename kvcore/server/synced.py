@@ -29,6 +29,7 @@ from threading import Lock
 
 from kvcore.storage.files import File, FileSystem
 
+_LINE_BYTES = 1 << 20
 _LOG = re.compile(r"log\.\d+|\d+\.log")  # the file engine's, and RocksDB's
 
 
@@ -38,7 +39,9 @@ class SyncReport:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lock = Lock()  # syncs come from two threads
-        self._lengths: dict[str, int] = {}
+        # What an earlier process of this directory has said of its finished logs stays true.
+        line = os.pread(fd, _LINE_BYTES, 0).partition(b"\n")[0]
+        self._lengths: dict[str, int] = json.loads(line) if line else {}
 
     def synced(self, name: str, length: int) -> None:
         """So many bytes of one file are durable."""

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from kvcore.limits import SECOND_NS
+from kvcore.node.questions import Question, plain
 from tests.support.driven import bucket
 from tests.support.gang import Gang
 
@@ -424,3 +425,55 @@ def test_a_server_whose_disk_was_emptied_gets_its_streams_back_before_it_votes()
     gang.until(lambda: not gang.host(gone, "x").group.raft.is_recovering)
     gang.until(lambda: gang.is_level("x"))
     assert len(gang.contents(gone, "x")) == 1
+
+
+# Reports.
+
+
+def report(gang, name, about, **options):
+    question = plain(about)
+    wanted = Question(about, {**question.options, **options})
+    return gang.nodes[name].report(wanted, gang.now)
+
+
+def test_reports_show_the_meta_group():
+    gang = Gang(3)
+    gang.make("x", 3)
+    leader = gang.meta_leader()
+    for name in gang.names:
+        jsz = report(gang, name, "jsz", raft=True, streams=True).document
+        meta = jsz["meta_cluster"]
+        assert (meta["name"], meta["leader"], meta["peer"]) == ("C", leader, name)
+        assert (meta["cluster_size"], meta["quorum_needed"]) == (3, 2)
+        assert jsz["ha_assets"] == 2
+        assert jsz["streams_leader"] == (name == gang.leader("x"))
+        (detail,) = jsz["account_details"][0]["stream_detail"]
+        assert detail["cluster"]["leader"] == gang.leader("x")
+        assert report(gang, name, "varz").document["jetstream"]["meta"] == meta
+    replicas = report(gang, leader, "jsz").document["meta_cluster"]["replicas"]
+    assert [each["current"] for each in replicas] == [True, True]
+
+
+def test_a_report_of_groups_says_who_leads_and_how_far_each_log_is():
+    gang = Gang(3)
+    gang.make("x", 3)
+    gang.make("one", 1)
+    for name in gang.names:
+        found = report(gang, name, "raftz").document
+        meta = found["$SYS"]["_meta_"]
+        assert meta["leader"] == gang.meta_leader()
+        assert meta["state"] == ("LEADER" if name == gang.meta_leader() else "FOLLOWER")
+        assert meta["committed"] == meta["applied"] == meta["pindex"]
+        (group,) = found["$G"].values()
+        assert (group["stream"], group["size"]) == ("KV_x", 3)
+
+
+def test_a_server_is_healthy_while_it_knows_of_leaders():
+    gang = Gang(3)
+    gang.make("x", 3)
+    gang.wait(1)
+    assert [report(gang, name, "healthz").status for name in gang.names] == [200, 200, 200]
+    gang = minority()
+    assert report(gang, "a", "healthz").document["error"] == (
+        "JetStream has not established contact with a meta leader"
+    )
