@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping
 from kvcore import limits
 from kvcore.jetstream.times import rfc3339
 from kvcore.limits import SECOND_NS
-from kvcore.node import monitor_connections, monitor_routes, monitor_streams
+from kvcore.node import monitor_connections, monitor_groups, monitor_routes, monitor_streams
 from kvcore.node.clients import ACCOUNT, Stats
+from kvcore.node.hosting import Host
 from kvcore.node.questions import Question
 from kvcore.node.sight import Document, Report, Sight, uptime
 
@@ -128,7 +129,9 @@ def _jetstream(sight: Sight) -> Document:
     if not sight.config.jetstream:
         return _NOTHING
     stats = monitor_streams.stats(sight, monitor_streams.totals(sight))
-    return {"config": monitor_streams.config(sight), "stats": stats}
+    meta = monitor_streams.meta(sight)
+    of_meta = {"meta": meta} if meta else {}
+    return {"config": monitor_streams.config(sight), "stats": stats, **of_meta}
 
 
 def gatewayz(sight: Sight, _question: Question) -> Document:
@@ -139,11 +142,6 @@ def gatewayz(sight: Sight, _question: Question) -> Document:
 def leafz(sight: Sight, _question: Question) -> Document:
     """Leaf nodes: none."""
     return {**_of_now(sight), "leafnodes": 0, "leafs": []}
-
-
-def raftz(_sight: Sight, _question: Question) -> Document:
-    """Raft groups of several members: none."""
-    return {}
 
 
 def accountz(sight: Sight, question: Question) -> Document:
@@ -217,7 +215,7 @@ def _fault(sight: Sight, question: Question) -> _Fault | None:
         return None
     if question.flag("js-enabled-only") or question.flag("js-enabled"):
         return None
-    if not sight.is_leading:
+    if not _has_meta_leader(sight):
         text = "JetStream has not established contact with a meta leader"
         return 503, "JETSTREAM", text, {}
     if question.flag("js-meta-only"):
@@ -240,19 +238,31 @@ def _stream_fault(sight: Sight, question: Question) -> _Fault | None:
     if account not in ("", ACCOUNT):
         return 404, "ACCOUNT", f'JetStream account "{account}" not found', known
     if not name:
-        late = next((host.name for host in sight.hosts if not host.is_leading), None)
+        late = next((host.name for host in sight.hosts if not _is_current(sight, host)), None)
         return None if late is None else _not_current({"account": ACCOUNT, "stream": late})
     known["stream"] = name
     found = sight.hosts.get(name)
     if found is None:
         return 404, "STREAM", f'JetStream stream "{name}" not found on account "{account}"', known
-    if not found.is_leading:
+    if not _is_current(sight, found):
         return _not_current(known)
-    if consumer and found.consumers.get(consumer) is None:
+    if consumer and consumer not in found.stream.consumers:
         text = f'JetStream consumer "{consumer}" not found for stream "{name}" '
         text += f'on account "{account}"'
         return 404, "CONSUMER", text, {**known, "consumer": consumer}
     return None
+
+
+def _has_meta_leader(sight: Sight) -> bool:
+    cluster = sight.hosts.cluster
+    return sight.is_leading if cluster is None else bool(cluster.meta_leader())
+
+
+def _is_current(sight: Sight, host: Host) -> bool:
+    """Whether a stream is served, or followed here from a leader that is known."""
+    if host.is_leading or sight.hosts.cluster is None:
+        return host.is_leading
+    return bool(host.group.leader) and not host.group.raft.is_recovering
 
 
 def _not_current(names: Mapping[str, str]) -> _Fault:
@@ -267,7 +277,7 @@ _DOCUMENTS: Mapping[str, Callable[[Sight, Question], Document]] = {
     "routez": monitor_routes.routez,
     "gatewayz": gatewayz,
     "leafz": leafz,
-    "raftz": raftz,
+    "raftz": monitor_groups.raftz,
     "connz": monitor_connections.connz,
     "subsz": monitor_connections.subsz,
     "jsz": monitor_streams.jsz,

@@ -6,14 +6,15 @@ there are. A page is also bounded by its weight: a stream's configuration and ea
 consumers weigh about as much as the stream itself. Whoever wants to see all consumers of a
 stream asks CONSUMER.LIST; `consumer_count` is the true number.
 
-Left out: Raft groups, which have one member each; how far mirrors and sources have come, which
-STREAM.INFO tells.
+Left out: what a Raft group looks like from inside, which `/raftz` tells; how far mirrors and
+sources have come, which STREAM.INFO tells.
 """
 
 from dataclasses import dataclass
 from itertools import islice
 
 from kvcore import limits
+from kvcore.jetstream.cluster import block, meta_block
 from kvcore.jetstream.config import API_LEVEL
 from kvcore.jetstream.times import rfc3339
 from kvcore.node.clients import ACCOUNT
@@ -73,9 +74,24 @@ def stats(sight: Sight, sums: Totals) -> dict[str, object]:
         "reserved_memory": sums.reserved_memory,
         "reserved_storage": sums.reserved_storage,
         "accounts": 1,
-        "ha_assets": 0,
+        "ha_assets": _ha_assets(sight),
         "api": {"level": API_LEVEL, "total": api.total, "errors": api.errors},
     }
+
+
+def meta(sight: Sight) -> Document:
+    """The meta group under the key `name`; nothing on a server of its own."""
+    cluster = sight.hosts.cluster
+    if cluster is None:
+        return {}
+    return meta_block(cluster.name, sight.config.server_name, cluster.meta_sight())
+
+
+def _ha_assets(sight: Sight) -> int:
+    """How many groups of several servers have a member here, the meta group included."""
+    if sight.hosts.cluster is None:
+        return 0
+    return 1 + sum(len(host.assignment.peers) > 1 for host in sight.hosts)
 
 
 def jsz(sight: Sight, question: Question) -> Document:
@@ -97,6 +113,8 @@ def jsz(sight: Sight, question: Question) -> Document:
         "bytes": sums.memory + sums.storage,
         "total": 1,
     }
+    if of_meta := meta(sight):
+        out["meta_cluster"] = of_meta
     if question.flag("raft"):
         led = [host for host in sight.hosts if host.is_leading]
         out["streams_leader"] = len(led)
@@ -125,7 +143,7 @@ def _streams(sight: Sight, question: Question, *, with_consumers: bool) -> list[
         shown: dict[str, object] = {
             "name": name,
             "created": rfc3339(host.stream.created),
-            "cluster": {"leader": sight.config.server_name} if host.is_leading else {},
+            "cluster": _cluster(sight, host),
             "state": host.stream.state(),
         }
         left -= 1
@@ -140,6 +158,13 @@ def _streams(sight: Sight, question: Question, *, with_consumers: bool) -> list[
                 shown["consumer_detail"] = consumers
         out.append(shown)
     return out
+
+
+def _cluster(sight: Sight, host: Host) -> Document:
+    cluster = sight.hosts.cluster
+    if cluster is not None:
+        return block(cluster.name, host.assignment, cluster.sight(host.name))
+    return {"leader": sight.config.server_name} if host.is_leading else {}
 
 
 def _consumers(host: Host, sight: Sight, most: int, *, with_config: bool) -> list[Document]:

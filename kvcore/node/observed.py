@@ -49,6 +49,7 @@ class Observed:
         return Sight(
             self.config, self._started, now, self._broker, self._hosts, self._api,
             self.is_leading, self.peers, self._gauge.usage,
+            self._meta_group,
         )  # fmt: skip
 
     @property

@@ -178,18 +178,19 @@ class Router:
             if clients_only and isinstance(sub, InternalSubscription):
                 continue
             count += self._give(sub, to, message, source)
-        served: list[str] | None = None
+        elsewhere = self.elsewhere
+        served: list[str] = []
         for members in match.queues:
             if self._give_one(members, to, message, source, clients_only):
                 count += 1
-                served = served or []
-                served.append(members[0].queue)
-        if self.elsewhere is None or not self.elsewhere.interest.match(to):
+                if elsewhere is not None:
+                    served.append(members[0].queue)
+        if elsewhere is None or not elsewhere.interest.match(to):
             return count
         routed = (to, message.subject, message.reply, message.header, message.payload)
         user = source.user if source is not None and source.rights is not None else ""
-        return count + self.elsewhere.send(
-            to, routed, served=served or (), clients_only=clients_only, user=user
+        return count + elsewhere.send(
+            to, routed, served=served, clients_only=clients_only, user=user
         )
 
     def receive(

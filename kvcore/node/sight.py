@@ -8,12 +8,13 @@ Left out: the documents themselves (`monitor.py` and its neighbours).
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from kvcore.jetstream.api import Api
 from kvcore.limits import SECOND_NS, Nanos
 from kvcore.node.broker import Broker
 from kvcore.node.config import NodeConfig
+from kvcore.node.groups import Group
 from kvcore.node.hosts import Hosts
 from kvcore.node.io import Measured
 from kvcore.node.peers import Peers
@@ -52,6 +53,7 @@ class Sight:
     is_leading: bool
     peers: Peers
     usage: Usage | None = None
+    meta_group: Group[Any, Any] | None = None
 
 
 class Gauge:

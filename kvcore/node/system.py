@@ -119,7 +119,8 @@ def _is_meant(sight: Sight, said: Mapping[str, Json]) -> bool:
     tags = said.get("tags")
     if isinstance(tags, list) and not all(tag in config.tags for tag in tags):
         return False
-    return not said.get("cluster") and not said.get("domain")
+    cluster = config.cluster.name if config.cluster is not None else ""
+    return said.get("cluster") in (None, "", cluster) and not said.get("domain")
 
 
 def _user(session: Session) -> Document:
