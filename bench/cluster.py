@@ -76,10 +76,15 @@ def running(kind: str, directory: Path, sync: str) -> Iterator[Cluster]:
     cluster = made(kind, directory, sync)
     try:
         start_all(cluster)
-        cluster.settled()
+        eventually(lambda: is_serving(cluster), 60, "JetStream on every server")
         yield cluster
     finally:
         cluster.end()
+
+
+def is_serving(cluster: Cluster) -> bool:
+    answers = [cluster.ask(name, "INFO", within=2.0) or {"error": ""} for name in cluster.names]
+    return not any("error" in answer for answer in answers)
 
 
 def start_all(cluster: Cluster) -> None:
