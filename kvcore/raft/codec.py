@@ -26,7 +26,7 @@ from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is a class
 from typing import assert_never
 
-from kvcore.raft.entry import CodecError, Entry, decode_entry, encode_entry
+from kvcore.raft.entry import CodecError, Entry, decode_entry, decode_members, encode_entry
 from kvcore.raft.messages import (
     AppendEntries,
     AppendReply,
@@ -140,6 +140,7 @@ def _decode_body(  # noqa: PLR0917 - one call, above
         members, piece = data[start : start + length], data[start + length :]
         if len(members) != length:
             raise CodecError("a snapshot's members are cut short")
+        decode_members(members)  # whoever installs them must be able to read them
         return InstallSnapshot(sender, term, index, last_term, members, offset, piece, is_done)
     _check_end(data, at + _SIZES.get(kind, 0))
     if kind == _APPEND_REPLY:
@@ -184,6 +185,7 @@ def _decode_append(
             raise CodecError(f"entry {entry.index} of term {entry.term} stands in a wrong place")
         entries.append(entry)
     _check_end(data, at)
+    assert len(entries) == count, "each was read"
     return AppendEntries(
         sender, term, previous, previous_term, tuple(entries), commit, number, is_recovered
     )

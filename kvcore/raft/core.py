@@ -170,6 +170,7 @@ class Raft:
 
     def _dispatch(self, message: Message) -> None:
         part = self._part
+        assert not part.proposed, "this turn's proposals are in the log before a message is"
         match message:
             case AppendEntries():
                 if self._is_from_leader(message):
@@ -327,6 +328,7 @@ class Raft:
             if progress.sending.last:
                 upto = min(upto, progress.sending.last - 1)
         if upto >= state.log.first:
+            assert upto < state.delivered, "the last that was delivered tells the term"
             part.state = state._replace(log=state.log.trimmed(upto))
 
     # What it wants done.
@@ -339,6 +341,8 @@ class Raft:
         if done <= 0:
             return
         mark = state.unsynced[done - 1]
+        assert mark.last <= state.handed, "what was cut off since doesn't count"
+        assert mark.term <= state.hard.term, "a term never falls"
         index = max(state.persisted, mark.last)
         self._first_mark += done
         part.state = state._replace(unsynced=state.unsynced[done:], persisted=index)
@@ -367,7 +371,12 @@ class Raft:
         marks = state.unsynced
         if not is_written:
             marks = (*marks, Mark(last, state.hard.term))
+        assert state.persisted <= state.handed <= last, "the disk is ahead of the log"
+        assert state.term_start == 0 or state.role is Role.LEADER, (
+            "leaders alone have a first entry"
+        )
         delivered = max(state.delivered, state.commit)
+        assert state.commit <= last, "what is committed here is in the log"
         part.state = state._replace(
             hard_handed=True, handed=last, cut=0, delivered=delivered, unsynced=marks
         )

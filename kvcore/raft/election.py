@@ -76,6 +76,7 @@ def stand(part: Part, *, is_transfer: bool = False, is_rehearsed: bool = False) 
 def _raise_term(part: Part) -> None:
     """Be a candidate in the next term, with one's own vote to be made durable."""
     hard = part.state.hard
+    assert not hard.is_recovering, "it doesn't know what it must not let be forgotten"
     part.become(Role.CANDIDATE)
     part.state = part.state._replace(
         hard=hard.voted(hard.term + 1, part.state.server), hard_handed=False,
@@ -137,6 +138,7 @@ def on_reply(part: Part, reply: VoteReply) -> None:
         is_mine = state.role is Role.CANDIDATE and not reply.is_pre
     if not is_mine or reply.sender not in state.members.voters:
         return
+    assert reply.is_pre == (state.role is Role.PRE_CANDIDATE), "an answer to the same question"
     if reply.sender not in state.granted + state.refused:
         if reply.is_granted:
             part.state = state._replace(granted=(*state.granted, reply.sender))
@@ -157,6 +159,7 @@ def on_own_vote(part: Part) -> None:
 def _tally(part: Part) -> None:
     """See whether the election is decided."""
     state, majority = part.state, part.state.members.majority
+    assert not any(name in state.refused for name in state.granted), "each answers once"
     if len(state.granted) >= majority:
         if state.role is Role.PRE_CANDIDATE:
             _raise_term(part)

@@ -77,6 +77,7 @@ def read_log(part: Part) -> None:
     state = part.state
     index = state.log.last_change(state.log.last_index)
     members = state.log.members_at(index)
+    assert index <= state.log.last_index, "a change that is cut off is none"
     part.state = state._replace(members=members, members_index=index)
     if state.role is Role.LEADER:
         known = {progress.name: progress for progress in state.progress}

@@ -92,6 +92,7 @@ class Part:
         """Let this turn's proposals join the log: its tail is copied once, not once for each."""
         if self.proposed:
             state, entries = self.state, tuple(self.proposed)
+            assert state.role is Role.LEADER, "only a leader appends of its own accord"
             self.proposed = []
             self.state = state._replace(log=state.log.spliced(state.log.last_index, entries))
 
@@ -190,6 +191,7 @@ class Part:
         """Put the last committed members beside term and vote: they outlive the log's tail."""
         state = self.state
         members = state.log.members_at(state.commit)
+        assert state.commit >= state.log.first, "what was committed last is kept"
         if members != state.hard.members:
             self.state = state._replace(hard=state.hard.among(members), hard_handed=False)
 

@@ -27,6 +27,7 @@ def begin(part: Part) -> None:
     assert state.role is Role.LEADER, "nobody else serves reads"
     if part.asked and is_term_committed(part):
         number = state.round + 1
+        assert all(opened.number < number for opened in state.rounds), "rounds are numbered"
         opened = Round(number, state.commit, tuple(part.asked))
         part.asked = []
         part.state = state._replace(round=number, rounds=(*state.rounds, opened))

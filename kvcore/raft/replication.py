@@ -87,6 +87,7 @@ def empty(state: State, progress: Progress) -> AppendEntries:
 
     To a follower that is sent a snapshot no place can be named that it would know.
     """
+    assert progress.next <= state.log.last_index + 1, "next is the end at most"
     is_known = progress.mode is not Mode.SNAPSHOT and progress.next - 1 >= state.log.base
     return _message(state, progress, progress.next - 1 if is_known else 0, ())
 
@@ -121,6 +122,7 @@ def on_append(part: Part, message: AppendEntries) -> None:
         entries = entries[log.base - previous :]
         previous, term = log.base, log.term(log.base)
     keep = part.rules.append_entries(log, previous, term, entries)
+    assert previous >= log.base, "where the term is known"
     if keep is None:
         part.promise(message.sender, _refusal(state, message))
         return
@@ -146,6 +148,7 @@ def _take(part: Part, keep: int, entries: tuple[Entry, ...]) -> None:
     """Cut my log after `keep` and append: what was cut was never committed (section 5.4)."""
     state = part.state
     log = state.log.spliced(keep, entries)
+    assert state.role is not Role.LEADER, "a leader's log only grows"
     if keep < state.log.last_index:
         cut = min(state.cut or keep + 1, keep + 1) if keep < state.handed else state.cut
         state = state._replace(
@@ -165,6 +168,7 @@ def _refusal(state: State, message: AppendEntries) -> AppendReply:
     log = state.log
     index = log.last_agreement(message.previous_index, message.previous_term)
     index = max(index, log.base)  # up to there all is committed
+    assert index <= log.last_index, "nobody agrees beyond his end"
     return AppendReply(
         sender=state.server,
         term=state.hard.term,

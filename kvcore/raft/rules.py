@@ -47,6 +47,7 @@ def advance_commit(matches: tuple[int, ...], log: Log, term: int, commit: int) -
     `matches` has for each voter, the leader included, how far its durable log is known to
     agree. An entry of an earlier term is committed by a later one that follows it.
     """
+    assert matches, "a group has voters"
     on_majority = sorted(matches, reverse=True)[len(matches) // 2]
     if on_majority > commit and log.term(on_majority) == term:
         return on_majority
@@ -80,6 +81,7 @@ def may_serve_read(confirmed: int, voters: int, is_term_committed: bool) -> bool
 
 def election_timeout(shortest: Nanos, longest: Nanos, chance: float) -> Nanos:
     """How long to wait for a leader; `chance` is drawn from [0, 1) each time (5.2)."""
+    assert 0 <= chance < 1, "a draw"
     return shortest + int(chance * (longest - shortest))
 
 

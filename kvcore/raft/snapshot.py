@@ -80,6 +80,7 @@ def retry(part: Part) -> None:
     Who is silent altogether is asked for nothing: the log must not wait for him to be trimmed.
     """
     since = part.now - part.longest
+    assert part.state.role is Role.LEADER, "only a leader sends snapshots"
     for progress in part.state.progress:
         if progress.mode is not Mode.SNAPSHOT:
             continue

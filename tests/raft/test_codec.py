@@ -31,6 +31,9 @@ small = st.integers(0, 1 << 40)
 name = st.text(min_size=1, max_size=20)
 yes = st.booleans()
 
+names = st.lists(name, max_size=5).map(tuple)
+groups = st.builds(Members, names, names).map(encode_members)
+
 
 @st.composite
 def appends(draw):
@@ -51,7 +54,7 @@ messages = st.one_of(
     st.builds(AppendReply, name, u64, yes, u64, u64, u64, yes),
     st.builds(RequestVote, name, u64, u64, u64, yes, yes),
     st.builds(VoteReply, name, u64, yes, yes),
-    st.builds(InstallSnapshot, name, u64, u64, u64, st.binary(), u64, st.binary(), yes),
+    st.builds(InstallSnapshot, name, u64, u64, u64, groups, u64, st.binary(), yes),
     st.builds(SnapshotReply, name, u64, u64, u64, yes),
     st.builds(TimeoutNow, name, u64),
 )
@@ -109,14 +112,12 @@ def test_a_flipped_bit_is_another_message_or_refused(message, data):
             "wrong place",
         ),
         (encode_message(TimeoutNow("", 1)), "sender"),
+        (encode_message(InstallSnapshot("a", 1, 5, 1, b"\x01", 0, b"", True)), "members"),  # noqa: FBT003
     ],
 )
 def test_what_is_odd_is_refused_with_its_reason(data, why):
     with pytest.raises(CodecError, match=why):
         decode_message(data)
-
-
-names = st.lists(name, max_size=5).map(tuple)
 
 
 @given(names, names)
