@@ -10,6 +10,8 @@ Left out: what is asked and answered (`reads.py`).
 from kvcore.jetstream import reads
 from kvcore.jetstream.answers import Action
 from kvcore.jetstream.catalog import Catalog
+from kvcore.jetstream.cluster import ClusterView
+from kvcore.jetstream.config import StreamConfig
 from kvcore.jetstream.stream import Stream
 
 _DIRECT = "$JS.API.DIRECT.GET."
@@ -19,6 +21,10 @@ _MESSAGE = "$JS.API.STREAM.MSG.GET."
 def is_direct(subject: str) -> bool:
     """Whether a request is a direct get."""
     return subject.startswith(_DIRECT)
+
+
+def _stands_for(origin: str, config: StreamConfig) -> bool:
+    return config.mirror_direct and (config.mirror or {}).get("name") == origin
 
 
 class DirectGets:
@@ -53,12 +59,23 @@ class DirectGets:
         stream = catalog.stream(name)
         if stream is not None and stream.config.allow_direct:
             return stream
+        if catalog.cluster is not None:
+            return self._elsewhere(name, catalog.cluster)
         for other in sorted(catalog.names()):
             mirror = catalog.stream(other)
-            if mirror is None or not mirror.config.mirror_direct:
-                continue
-            if (mirror.config.mirror or {}).get("name") == name:
+            if mirror is not None and _stands_for(name, mirror.config):
                 return mirror
+        return None
+
+    def _elsewhere(self, name: str, cluster: ClusterView) -> Stream | None:
+        """The mirror that stands in for a stream which this server doesn't lead: None if the
+        stream's leader answers, or the first of its mirrors on another server."""
+        known = cluster.streams()
+        if name in known and known[name].config.allow_direct and cluster.leader_of(name):
+            return None
+        for other in sorted(known):
+            if _stands_for(name, known[other].config) and cluster.leader_of(other):
+                return self._catalog.stream(other)
         return None
 
     def read_by(self, subject: str) -> Stream | None:

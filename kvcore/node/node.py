@@ -150,7 +150,7 @@ class Node(Observed):
             case PeerConnected() | PeerData() | PeerClosed():
                 self.peers.handle(event)
             case Operator(order):
-                obey(order, self._broker, self._hosts, now)
+                obey(order, self._broker, self._hosts, self._hand_over_all, now)
             case _:
                 assert_never(event)
 
@@ -277,6 +277,9 @@ class Node(Observed):
             cluster.timers if cluster is not None else Timers(), self._rng,
             self.peers.send_raft, untold if self._trace is ignore else tell,
         )  # fmt: skip
+
+    def _hand_over_all(self) -> None:
+        self._replicas.hand_over_all(self.peers.names)
 
     def _on_hello(self, peer: str) -> None:
         self._replicas.peer_known(peer)

@@ -18,7 +18,7 @@ Left out: what outcomes mean (`hosting.py`, `meta_group.py`).
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, TypeAlias
 
@@ -140,6 +140,17 @@ class Replicas:
             replica.group.receive(peer, data)
             self._check_office(replica)
             self.touch(replica)
+
+    def hand_over_all(self, online: Sequence[str]) -> None:
+        """Let others lead what this server leads, wherever one of them is there and ready."""
+        for replica in list(self._led):
+            group = replica.group
+            ready = (name for name in group.members.voters if name in online)
+            heir = next((name for name in ready if group.raft.is_caught_up(name)), "")
+            if heir:
+                group.transfer(heir)
+                self._check_office(replica)
+                self.touch(replica)
 
     def peer_known(self, peer: str) -> None:
         """A peer introduced itself: it need not wait for a heartbeat to hear who leads."""

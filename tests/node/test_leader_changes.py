@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kvcore.node.io import Operator, Order
 from tests.support.trio import Trio
 
 
@@ -176,3 +177,26 @@ def test_a_message_that_expires_goes_on_every_replica_through_the_log():
     trio.wait(2)
     assert trio.is_level("b")
     assert [trio.contents(name, "b") for name in trio.names] == [[], [], []]
+
+
+def test_a_lame_duck_lets_others_lead_before_its_clients_are_gone(trio):
+    leader = trio.leader("b")
+    trio.turn(leader, Operator(Order.LAME_DUCK))
+    trio.settle()
+    trio.until(lambda: trio.leader("b") and trio.meta_leader(), seconds=0.2)
+    assert trio.leader("b") != leader
+    assert trio.meta_leader() != leader
+
+
+def test_a_mirror_stands_in_for_an_origin_only_while_nobody_leads_it(trio):
+    trio.create("m", subjects=[], mirror={"name": "KV_b"}, mirror_direct=True)
+    if trio.leader("m") == trio.leader("b"):
+        fail_over(trio, "m")
+    assert trio.leader("m") != trio.leader("b")
+    conn = trio.client("a")
+    assert trio.put(conn, "b", "k", b"v")
+    trio.say(conn, b"SUB _I.d 5\r\nPUB $JS.API.DIRECT.GET.KV_b.$KV.b.k _I.d 0\r\n\r\n")
+    trio.wait(0.5)
+    heard = trio.heard(conn)
+    assert heard.count(b"MSG _I.d") == 1
+    assert b"Nats-Sequence: 1" in heard

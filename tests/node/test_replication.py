@@ -201,3 +201,51 @@ def test_who_was_away_for_long_is_sent_the_stream_instead_of_the_log(trio, monke
     trio.crash(leader)
     trio.until(lambda: trio.leader("b"))
     assert trio.put(trio.client(trio.leader("b")), "b", "more", b"v")["seq"] == 106
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_who_dies_while_a_snapshot_comes_in_begins_again_and_promises_nothing(engine, monkeypatch):
+    small_logs(monkeypatch)
+    trio = Trio()
+    trio.create("b", storage=engine)
+    leader, away = trio.leader("b"), trio.follower("b")
+    conn = trio.client(leader)
+    trio.isolate(away)
+    trio.wait(1)
+    for number in range(100):
+        assert trio.put(conn, "b", f"k{number}", b"value" * 5)
+    pieces = 0
+
+    def count(name, effects):
+        nonlocal pieces
+        writes = [key for batch in effects.batches.values() for key, _ in batch.writes]
+        pieces += name == away and any(key[:1] == b"M" for key in writes)
+
+    trio.on_turn = count
+    trio.join(away)
+    while pieces < 3:
+        assert trio._step() or trio.wait(0.01) is None
+    trio.crash(away)
+    trio.restart(away, linked=False)
+    group = trio.host(away, "b").group
+    assert group.raft.is_recovering
+    assert group.applied == 0
+    assert trio.contents(away, "b") == []
+    trio.join(away)
+    trio.until(lambda: trio.is_level("b") and not trio.host(away, "b").group.raft.is_recovering)
+    assert trio.contents(away, "b") == trio.contents(leader, "b")
+
+
+def test_a_recovering_replica_does_not_help_to_elect_a_leader_that_lacks_what_was_acknowledged():
+    trio = Trio()
+    trio.create("b", storage="memory")
+    leader, restarted = trio.leader("b"), trio.follower("b")
+    behind = next(name for name in trio.names if name not in (leader, restarted))
+    trio.isolate(behind)
+    assert trio.put(trio.client(leader), "b", "k", b"v")  # the leader has it, and who forgets it
+    trio.crash(leader)
+    trio.crash(restarted)
+    trio.restart(restarted)
+    trio.wait(5)
+    assert not trio.leader("b")
+    assert trio.host(restarted, "b").group.raft.is_recovering

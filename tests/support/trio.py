@@ -69,13 +69,12 @@ class Trio(Mesh):
         """A server dies; what it has not synced may be lost (here: nothing is)."""
         self.stop(name)
 
-    def restart(self, name):
+    def restart(self, name, linked=True):
         """It comes back with its stores, memory empty, and is linked again."""
         self.stores[name]["memory"] = type(self.stores[name]["memory"])()
         self.start(name)
-        for other in self.nodes:
-            if other != name:
-                self.link(name, other)
+        if linked:
+            self.join(name)
 
     def isolate(self, name):
         """Its links break."""
