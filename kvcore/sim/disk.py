@@ -180,6 +180,10 @@ class SimulatedDisk:
         """Make the next `write`, `sync` or `create` raise this error."""
         self._failures[call] = error
 
+    def mend(self) -> None:
+        """No call that is yet to come fails."""
+        self._failures = {}
+
     def damage(self, name: str, offset: int, mask: int = 0x01) -> None:
         """Flip bits of one byte, on the platter and in the cache."""
         node = self._node(name)

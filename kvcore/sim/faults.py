@@ -162,6 +162,12 @@ class Faults:
         host.note("disk-fault", call=call, error=error)
         host.disk.fail(call, OSError(_ERRORS[error], error))
 
+    def mend_disk(self, name: str | None) -> None:
+        """No fault waits on this disk any more."""
+        host = self.host(name)
+        self._done("mend_disk", host.name)
+        host.disk.mend()
+
     def flip_bit(self, name: str | None, file: str, offset: int, mask: int = 0x01) -> None:
         """A byte on this disk is not what was written; nobody notices until it is read."""
         host = self.host(name)

@@ -55,6 +55,7 @@ class Settings:
     timeout: float = 1.0
     pause: float = 0.02  # at most, between two operations of a client
     kept: int = 64
+    direct: bool = True  # whether reads go to the stream's subject for them, or to the API
 
 
 class Workload:
@@ -82,7 +83,10 @@ class Workload:
         client = await self._connect(name="maker")
         jetstream = client.jetstream(timeout=5)
         await jetstream.create_key_value(
-            bucket=self.settings.bucket, history=self.settings.kept, **config
+            bucket=self.settings.bucket,
+            history=self.settings.kept,
+            direct=self.settings.direct,
+            **config,
         )
         await client.close()
 
@@ -94,7 +98,7 @@ class Workload:
         for number in range(settings.clients):
             name = f"c{number + 1}"
             client = await self._connected(name)
-            bucket = await client.jetstream(timeout=settings.timeout).key_value(settings.bucket)
+            bucket = self._bucket(client)
             worker = _Worker(self, name, client, bucket, Random(self._rng.getrandbits(64)))
             self._tasks.append(asyncio.create_task(worker.run()))
 
@@ -136,6 +140,11 @@ class Workload:
         if not has_history and watch.seen:
             watch.after = watch.seen[-1].revision
         self._followers.append(asyncio.create_task(_follow(watcher, watch)))
+
+    def _bucket(self, client: Client) -> KeyValue:
+        """As nats-py's `key_value` makes it, without asking a server."""
+        name, jetstream = self.settings.bucket, client.jetstream(timeout=self.settings.timeout)
+        return KeyValue(name, f"KV_{name}", f"$KV.{name}.", jetstream, self.settings.direct)
 
     async def _connected(self, name: str) -> Client:
         return await self._connect(
