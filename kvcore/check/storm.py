@@ -122,7 +122,7 @@ async def _weather(world: World, weather: Weather, rng: Random, outcome: Outcome
     outcome.struck = nemesis.struck
     await _recover(world, group, outcome)
     await asyncio.sleep(weather.calm)
-    while len(workload.history.operations) < weather.operations:
+    while len(workload.history.operations) < weather.operations:  # noqa: ASYNC110 - virtual time
         await asyncio.sleep(_STEP_SECONDS)
     await workload.stop()
     await _equal(world, group, weather, outcome)
