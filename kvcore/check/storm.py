@@ -15,7 +15,8 @@ Left out: making a schedule shorter that convicts a build.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -26,6 +27,7 @@ from kvcore.jetstream.stream import Stream
 from kvcore.limits import SECOND_NS
 from kvcore.nats import headers
 from kvcore.node.node import Node
+from kvcore.sim.arrows import Records
 from kvcore.sim.host import Host
 from kvcore.sim.nemesis import ALL, Fault, Name, Nemesis, schedule
 from kvcore.sim.operations import Entry, History
@@ -72,7 +74,13 @@ class Outcome:
     violations: list[Violation] = field(default_factory=list)
     leader_after: float | None = None  # seconds from the heal; None: never
     equal_after: float | None = None
-    records: Sequence[Trace] = ()
+    records: Records | None = None
+
+    def fell_over(self, _loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Some code raised what nobody caught: an assertion of a server's, as a rule."""
+        error = context.get("exception")
+        text = f"{type(error).__name__}: {error}" if error else str(context.get("message"))
+        self.violations.append(Violation("assertion", text))
 
     @property
     def lost(self) -> int:
@@ -96,11 +104,12 @@ def storm(seed: int, weather: Weather | None = None) -> Outcome:
     outcome = Outcome(seed)
     with World(weather.servers, seed, sync=weather.sync, parts=weather.parts) as world:
         observer = watch(world) if weather.is_watched else None
+        world.loop.set_exception_handler(outcome.fell_over)
         world.run(_weather(world, weather, rng, outcome))
-        outcome.records = list(world.records)
+        outcome.records = world.records
     if observer is not None and observer.violation is not None:
         outcome.violations.append(Violation("invariant", str(observer.violation)))
-    outcome.leaders = _leaders(outcome.records, f"KV_{weather.work.bucket}")
+    outcome.leaders = _leaders(world.records.noted(), f"KV_{weather.work.bucket}")
     outcome.violations += judge(outcome.history, outcome.log, kept=weather.work.kept)
     return outcome
 
@@ -195,7 +204,7 @@ def contents(host: Host, group: str) -> list[Entry]:
     return found
 
 
-def _leaders(records: Sequence[Trace], group: str) -> int:
+def _leaders(records: Iterable[Trace], group: str) -> int:
     return sum(
         record.kind == "role"
         and record.fields.get("group") == group

@@ -15,10 +15,11 @@ from typing import Any, Self, TypeVar
 from nats.aio.client import Client
 
 from kvcore import limits
-from kvcore.lab.cluster import Cluster, NotInThisWorld, ServerCard
+from kvcore.lab.cluster import Cluster, NotInThisWorld, ServerCard, Swap
 from kvcore.lab.shell import SHELL
 from kvcore.sim import drive
 from kvcore.sim.loop import VirtualLoop
+from kvcore.sim.views import META, View
 from kvcore.sim.world import World
 
 T = TypeVar("T")
@@ -152,6 +153,33 @@ class SimulatedCluster(Cluster):
         """Links that lost something are made anew."""
         self.simulation.heal()
 
+    async def step_down(self, bucket: str, to: str = "") -> None:
+        """The leader hands over, whether a client could ask it to or not."""
+        self.simulation.step_down(_group(bucket), to)
+
+    async def leader(self, bucket: str) -> str:
+        """The running server that leads in the latest term, wherever clients can reach."""
+        return self.simulation.leader(_group(bucket))
+
+    def views(self, bucket: str) -> list[View]:
+        """Each server's part in a bucket, as nobody outside a simulator can see it: role, term,
+        vote, log and timer. `_meta_` names the group that places buckets."""
+        return self.simulation.views(_group(bucket))
+
+    def swap(self, name: str, **rules: Callable[..., Any]) -> Swap:
+        """Your functions decide in one server, through its restarts, until `undo`."""
+        return self.simulation.swap(name, **rules)
+
+    async def rewind(self, moment: float) -> "SimulatedCluster":
+        """A world that has lived through the same up to `moment` seconds, and is current now.
+
+        Its servers know all that they knew then. Clients are not brought along.
+        """
+        again = await self.simulation.rewind(round(moment * limits.SECOND_NS))
+        if SHELL.world is self.simulation:
+            SHELL.enter(again)
+        return SimulatedCluster(again)
+
     async def __aenter__(self) -> Self:
         if asyncio.get_running_loop() is not self.simulation.loop:
             self.close()
@@ -161,6 +189,10 @@ class SimulatedCluster(Cluster):
                 "its own; making another cluster, or cluster.close(), ends it."
             )
         return self
+
+
+def _group(bucket: str) -> str:
+    return bucket if bucket == META else f"KV_{bucket}"
 
 
 _scripts: dict[VirtualLoop, None] = {}

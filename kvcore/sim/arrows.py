@@ -75,6 +75,10 @@ class Records:
             else:
                 yield from self._told(record)
 
+    def noted(self) -> Iterator[Trace]:
+        """Without the messages between servers."""
+        return (record for record in self._kept if isinstance(record, Trace))
+
     def __reversed__(self) -> Iterator[Trace]:
         for record in reversed(self._kept):
             if isinstance(record, Trace):

@@ -57,6 +57,7 @@ class Host:
         self.syncs = 0
         self.links = links
         self.rules: dict[str, Callable[..., Any]] = {}  # that stand in for Raft's own
+        self.obey: Callable[[], object] = _nothing  # puts the rules where they belong
         self.on_turn: Callable[[], object] = _nothing  # after each turn of the server's
         self.on_client: Callable[[str, ClientEvent], object] = _unheard
         self._loop = loop
@@ -106,6 +107,8 @@ class Host:
                 lambda: Connection(run), place, self.config.port, self.name
             )
             self._listeners.append(listener)
+        if self.rules:
+            self.obey()
         if self.config.cluster is not None:
             self.links.start(run)
         run.wake()
@@ -142,6 +145,12 @@ class Host:
         self.state = State.UP
         self._run.resume()
         self.links.resumed(self.name)
+
+    def turned(self) -> None:
+        """A turn of the server's is over: a group that is new must hear of the rules."""
+        if self.rules:
+            self.obey()
+        self.on_turn()
 
     def wake(self) -> None:
         """The server has something to say that no event has brought."""

@@ -7,7 +7,7 @@ leader, for that is where it hurts.
 
     crash      the process is killed, and started again later
     power      the machine loses its power, and what its disk had not synced
-    outage     all machines lose it at once
+    outage     two machines lose it at once, or all
     pause      the process stands still, and goes on later with all that has come
     isolate    one server is cut off from the others
     divide     the servers fall into two groups by chance
@@ -131,8 +131,9 @@ class Nemesis:
         elif name == "power":
             world.power_cut(target)
         elif name == "outage":
+            spared = others if rng.random() < 0.5 else []
             for each, host in world.hosts.items():
-                if host.state not in _DOWN:
+                if host.state not in _DOWN and each not in spared[1:]:
                     world.power_cut(each)
         elif name == "pause":
             world.pause(target)

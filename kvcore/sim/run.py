@@ -76,7 +76,6 @@ class Machine(Protocol):
     sync_policy: SyncPolicy
     starts: int
     syncs: int
-    on_turn: Callable[[], object]
     on_client: Callable[[str, ClientEvent], object]
 
     @property
@@ -85,6 +84,9 @@ class Machine(Protocol):
 
     def note(self, kind: str, **fields: str | int | bool | None) -> None:
         """One record in the world's trace."""
+
+    def turned(self) -> None:
+        """A turn of the process is over."""
 
     def crash(self) -> None:
         """The process ends."""
@@ -208,7 +210,7 @@ class Run:
         for peer in effects.unlinks:
             links.unlink(self.name, peer)
         self._set_timer()
-        self.machine.on_turn()
+        self.machine.turned()
 
     def _write(self, conn: int, data: bytes) -> None:
         transport = self.open.get(conn)

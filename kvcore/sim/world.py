@@ -21,6 +21,7 @@ Left out: faults by the dozen, see `nemesis.py`.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Self, TypeVar
 
@@ -41,7 +42,7 @@ from kvcore.sim.journal import ClientEvent, Journal, Said
 from kvcore.sim.links import Links, Pair
 from kvcore.sim.loop import VirtualLoop
 from kvcore.sim.run import Parts, SyncPolicy
-from kvcore.sim.views import META, View, leader_of, names_of, view
+from kvcore.sim.views import META, View, leader_of, names_of, obey_rules, view
 from kvcore.storage.appendfile import AppendFile
 from kvcore.storage.base import Storage
 from kvcore.storage.memory import MemoryStorage
@@ -94,6 +95,7 @@ class World(Faults):
         self.closed = False
         self.owns_loop = loop is None
         self.loop.reseed(seed)
+        self._network = self.loop.network  # of this world; the loop may see another one
         self.links = Links(self.loop, f"{seed}/links", self.records)
         self._clients: list[Client] = []
         self._apart: dict[Pair, None] = {}  # servers and clients, by a partition
@@ -128,6 +130,7 @@ class World(Faults):
                 links=self.links,
             )
             hosts[name].on_client = self._heard
+            hosts[name].obey = partial(obey_rules, hosts[name])
         return hosts
 
     def __repr__(self) -> str:
@@ -254,7 +257,7 @@ class World(Faults):
             for host in self.hosts.values():
                 if host.node is not None:
                     host.crash()
-            self.loop.network.close()
+            self._network.close()
             drive.drain(self.loop)
         finally:
             if self.owns_loop:

@@ -76,7 +76,7 @@ def test_verbs_of_a_simulated_cluster():
         cluster = Cluster.sim()
         assert set(cluster.can) == {
             *("crash", "restart", "pause", "resume", "power_cut", "disconnect"),
-            *("partition", "cut", "heal", "step_down"),
+            *("partition", "cut", "heal", "step_down", "swap", "rewind"),
         }
         client = await cluster.connect()
         kv = await client.jetstream().create_key_value(bucket="b")
