@@ -135,6 +135,7 @@ _MASKS = (
     (re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE), "<clock> "),
     (re.compile(r"\d[\d.]*(?:ns|µs|ms|s)\b"), "<span>"),
     (re.compile(r"S-R\dF-\w+"), "<group>"),
+    (re.compile(r"(current|outdated), (seen|not seen).*"), "<state>"),  # of just now
     (re.compile(r"\bn[123]\b"), "<server>"),
     (re.compile(r"(Host Version:|hosted at level).*"), r"\1"),
 )
