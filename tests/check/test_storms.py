@@ -12,14 +12,15 @@ import pytest
 from kvcore.check.storm import Weather, storm
 from kvcore.sim.workload import Settings
 
-WORK = Settings(clients=5, watchers=1, pause=0.1)
-WEATHER = Weather(work=WORK)
+WORK = Settings(clients=5, watchers=0, pause=0.1)
+WEATHER = Weather(work=WORK, lasting=(0.3, 0.9), between=(0.2, 0.6))
+WATCHED = replace(WEATHER, work=replace(WORK, watchers=1))  # half of the seeds
 CHUNKS = 10
 SEEDS = 20  # in each chunk
 
 POWER = {"power": 1, "outage": 1}
 CUTS = Weather(
-    work=replace(WORK, watchers=0),
+    work=WORK,
     faults=POWER,
     count=3,
     operations=0,
@@ -28,7 +29,7 @@ CUTS = Weather(
     calm=0.05,
 )
 CRASHES = Weather(
-    work=replace(WORK, watchers=0, pause=0.12),
+    work=replace(WORK, pause=0.25),
     storage="memory",
     faults={"crash": 1},
     count=2,
@@ -46,7 +47,7 @@ def seeds(chunk):
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_what_clients_are_told_is_true_through_any_storm(chunk):
     for seed in seeds(chunk):
-        outcome = storm(seed, WEATHER)
+        outcome = storm(seed, WATCHED if chunk % 2 else WEATHER)
         print(outcome)
         assert outcome.violations == [], str(outcome)
         assert len(outcome.struck) >= 3, str(outcome)
