@@ -10,11 +10,13 @@ import hmac
 import json
 import os
 import signal
+import socket
 import ssl
 import stat
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -24,11 +26,13 @@ from kvcore import limits
 from kvcore.limits import MIB
 from kvcore.nats.connect import ConnectOptions
 from kvcore.nats.permissions import Permissions, Rule
+from kvcore.node import frames
 from kvcore.node.config import NodeConfig, User
 from kvcore.node.io import ClientConnected, ClientData
 from kvcore.node.node import Node
 from kvcore.server import flags
 from kvcore.server.access import TlsSettings
+from kvcore.server.clustering import is_this_machine
 from kvcore.server.driver import Clock
 from kvcore.server.driver import Driver as ServerDriver
 from kvcore.server.identity import node_config
@@ -46,12 +50,14 @@ from kvcore.storage.memory import MemoryStorage
 from tests.support.certificates import Authority
 from tests.support.conversation import FULL, QUIET, Conversation
 from tests.support.driven import Driver
+from tests.support.servers import Server as ServerProcess
 from tests.support.servers import running
+from tests.support.wait import eventually
 from tests.support.wire import Wire
 
 ROWS = (
     "bind", "auth", "tls", "sizes", "slow_consumer", "json_bombs", "path_traversal",
-    "subjects_and_permissions", "pickle", "ops",
+    "subjects_and_permissions", "pickle", "ops", "raft_rpc",
 )  # fmt: skip
 ROOT = Path(__file__).parents[2]
 SERVE = [sys.executable, "-m", "kvcore.cli.main", "serve"]
@@ -583,3 +589,77 @@ def test_ops_files_change_names_only_when_they_are_whole_and_durably() -> None:
     made = max(n for n in range(at) if calls[n].startswith("create"))
     assert "sync" in calls[made:at]
     assert "sync names" in calls[at:]
+
+
+# raft rpc
+
+
+SECRET = "a secret of thirty-two characters"
+
+
+@pytest.fixture
+def clustered(tmp_path: Path) -> Iterator[tuple[ServerProcess, int]]:
+    """A server whose cluster has a secret, and the port for its peers."""
+    path = tmp_path / "secret"
+    path.write_text(SECRET)
+    path.chmod(0o600)
+    flags = ("--cluster", "nats://127.0.0.1:-1", "--cluster_name", "c", "--cluster_size", "1")
+    told = ("--cluster_secret_file", str(path), "--ports_file_dir", str(tmp_path))
+    with running("kvcore", *flags, *told) as server:
+        ports = json.loads((tmp_path / f"nats-server_{server.pid}.ports").read_text())
+        yield server, int(ports["cluster"][0].rpartition(":")[2])
+
+
+def test_raft_rpc_a_thousand_forged_links_change_nothing(
+    clustered: tuple[ServerProcess, int],
+) -> None:
+    server, port = clustered
+    rng = Random(1)
+    eventually(lambda: not look(server)[-1], 20.0, "the server leads its cluster of one")
+    before = look(server)
+    hello = b"KVCORE-ROUTE 1 c n2 %s %s 127.0.0.1:1\n"
+    frame = frames.want(is_added=True, is_server=False, queue="", subject="forged")
+    for number in range(1000):
+        words = hello % (b"%x" % number, rng.randbytes(16).hex().encode())
+        proof = b"PROOF " + rng.randbytes(32).hex().encode() + b"\nLINK\n"
+        parcel = b"\x00" + len(frame).to_bytes(4, "big") + frame
+        said = rng.choice(
+            (frame, parcel, words + parcel, words + proof + parcel, rng.randbytes(99))
+        )
+        with socket.create_connection(("127.0.0.1", port)) as forged:
+            forged.sendall(said)
+            if number % 100 == 0 and said.startswith(words):
+                forged.settimeout(10)
+                assert b"PROOF" not in forged.recv(10_000)
+    after = look(server)
+    assert after == before
+    assert SECRET not in "\n".join(server.lines)
+    assert any("Route refused" in line for line in server.lines)
+    assert len(server.lines) < 500, "a log that anyone can fill"
+
+
+def look(server: ServerProcess) -> list[object]:
+    """What a peer could have changed."""
+    with Wire(server.port, '{"verbose":false,"headers":true}') as wire:
+        answers = []
+        for name, body in (("ROUTEZ", {}), ("SUBSZ", {"subscriptions": True}), ("JSZ", {})):
+            answer = wire.request(f"$SYS.REQ.SERVER.PING.{name}", body)
+            data = json.loads(answer.payload)["data"]
+            answers.append({k: data.get(k) for k in ("num_routes", "streams", "messages")})
+        answers.append("error" in wire.api("INFO"))
+    return answers
+
+
+def test_raft_rpc_without_a_secret_only_this_machine_is_let_in() -> None:
+    for host in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):
+        assert is_this_machine(host)
+    for host in (
+        "10.0.0.1",
+        "0.0.0.0",
+        "::",
+        "fe80::1%lo",
+        "::ffff:10.0.0.1",
+        "localhost.evil",
+        "",
+    ):
+        assert not is_this_machine(host)
