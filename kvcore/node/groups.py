@@ -311,8 +311,10 @@ class Group(Generic[C, O]):
         """Put what has to be kept into the batch; whether a sync must come before it counts."""
         if ready.wipe:
             self._log.wipe()
-            self.applied = 0
+            self.applied = self._old_upto = 0
             self.on_wiped()
+        if ready.truncate_from is not None:  # what will stand there is new
+            self._old_upto = min(self._old_upto, ready.truncate_from - 1)
         if ready.chunk is not None:
             self._take_in(ready.chunk, ready.number)
         return self._log.write(ready)

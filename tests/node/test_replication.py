@@ -249,3 +249,24 @@ def test_a_recovering_replica_does_not_help_to_elect_a_leader_that_lacks_what_wa
     trio.wait(5)
     assert not trio.leader("b")
     assert trio.host(restarted, "b").group.raft.is_recovering
+
+
+def test_who_had_a_tail_that_was_cut_off_answers_what_takes_its_place(trio):
+    """Its log was long when its process began; what stands there now came later."""
+    trio.create("b")
+    old = trio.leader("b")
+    conn = trio.client(old)
+    trio.mute(old)
+    for number in range(20):
+        trio.send(conn, f"$KV.b.lost{number}", b"v")
+    trio.crash(old)
+    trio.muted = ()
+    trio.until(lambda: trio.leader("b"))
+    trio.restart(old)
+    trio.until(lambda: trio.is_level("b"))
+    host = trio.host(trio.leader("b"), "b")
+    host.group.transfer(old)
+    trio.nodes[trio.leader("b")]._replicas.touch(host)
+    trio.until(lambda: trio.leader("b") == old)
+    conn = trio.client(old)
+    assert trio.put(conn, "b", "k", b"v")["seq"] == 1
