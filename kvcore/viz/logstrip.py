@@ -10,7 +10,7 @@ rule marks the commit index.
 
 `upto` draws the strip as it was when that revision was the newest.
 
-Left out: several servers' logs in one picture; those come with replication.
+Left out: several servers' logs in one picture; see `serverlogs.py`.
 """
 
 from collections.abc import Iterable, Sequence
