@@ -23,6 +23,10 @@ SOAKS: dict[str, list[str]] = {
         *(sys.executable, "-m", "tests.differential"),
         *("--seed", "1000", "--scripts", "10000"),
     ],
+    "kills": [
+        *("env", "KVCORE_CLUSTER_KILLS=100", sys.executable, "-m", "pytest", "-q"),
+        *("tests/durability/test_cluster_kill.py", "-k", "kills"),
+    ],
 }
 
 
