@@ -39,6 +39,7 @@ from kvcore.trace import Trace
 _LEADER_SECONDS = 2.0
 _EQUAL_SECONDS = 10.0
 _STEP_SECONDS = 0.05
+_HANG_NS = 600 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ def storm(seed: int, weather: Weather | None = None) -> Outcome:
     with World(weather.servers, seed, sync=weather.sync, parts=weather.parts) as world:
         observer = watch(world) if weather.is_watched else None
         world.loop.set_exception_handler(outcome.fell_over)
+        world.loop.stall_wall_ns = _HANG_NS  # a busy machine is no stall
         world.run(_weather(world, weather, rng, outcome))
         outcome.records = world.records
     if observer is not None and observer.violation is not None:

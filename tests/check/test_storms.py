@@ -13,8 +13,8 @@ from kvcore.check.storm import Weather, storm
 from kvcore.sim.workload import Settings
 
 WORK = Settings(clients=5, watchers=0, pause=0.1)
-WEATHER = Weather(work=WORK, lasting=(0.3, 0.9), between=(0.2, 0.6))
-WATCHED = replace(WEATHER, work=replace(WORK, watchers=1))  # half of the seeds
+WEATHER = Weather(work=WORK, count=3, lasting=(0.3, 0.9), between=(0.2, 0.6))
+WATCHED = replace(WEATHER, count=4, work=replace(WORK, watchers=1))  # half of the seeds
 CHUNKS = 10
 SEEDS = 20  # in each chunk
 
