@@ -139,6 +139,7 @@ LEADERLESS_COUNT = 1024  # how many may wait so at one server
 GATHER_WAIT_NS: Nanos = 2 * SECOND_NS  # for what other servers know of their streams
 GATHERS_COUNT = 256  # of such questions at a time
 LEAVING_ASK_NS: Nanos = SECOND_NS  # how often a replica asks whether it may go
+FORGOTTEN_ASK_NS: Nanos = SECOND_NS  # how often who has no leader tells whether it forgot
 UNSERVED_WAIT_NS: Nanos = 4 * SECOND_NS  # for the leader of a stream that was just assigned
 
 # Lame duck mode.

@@ -40,3 +40,23 @@ Sink: TypeAlias = Callable[[Trace], None]
 
 def ignore(_record: Trace) -> None:
     """The sink for those who don't listen."""
+
+
+NEWS = ("stream-begun-anew",)  # what an operator has to know, even one who didn't ask for traces
+
+
+@dataclass(frozen=True, slots=True)
+class Terse:
+    """A sink that hands on what an operator has to know, and nothing else."""
+
+    sink: Sink
+
+    def __call__(self, record: Trace) -> None:
+        """Take in one record."""
+        if record.kind in NEWS:
+            self.sink(record)
+
+
+def is_quiet(sink: Sink) -> bool:
+    """Whether nobody hears of what happens all the time, so that it need not be told."""
+    return sink is ignore or isinstance(sink, Terse)

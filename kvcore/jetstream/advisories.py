@@ -12,9 +12,10 @@ for a listener first (`node/advising.py`), then adds what all events have:
     {"type": "io.nats.jetstream.advisory.v1.stream_action", "id": "…22 characters…",
      "timestamp": "…", "stream": "KV_b", "action": "create"}
 
-Left out: advisories of elections, lost quorums and priority groups.
+Left out: advisories of elections, of quorums that come back, and of priority groups.
 """
 
+from collections.abc import Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -44,6 +45,15 @@ def stream_action(stream: str, action: str) -> Event:
     """A stream was made, changed or dropped: `action` is create, modify or delete."""
     subject = f"{_ADVISORY}STREAM.{_VERBS[action]}.{stream}"
     return Event(subject, "advisory.v1.stream_action", {"stream": stream, "action": action})
+
+
+def quorum_lost(stream: str, servers: Sequence[str]) -> Event:
+    """No leader of a stream is left, nor can there be one."""
+    subject = f"{_ADVISORY}STREAM.QUORUM_LOST.{stream}"
+    replicas = [{"name": name, "current": False, "active": 0} for name in servers]
+    return Event(
+        subject, "advisory.v1.stream_quorum_lost", {"stream": stream, "replicas": replicas}
+    )
 
 
 def consumer_action(stream: str, consumer: str, action: str) -> Event:

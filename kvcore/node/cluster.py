@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from kvcore import limits
+from kvcore.jetstream import advisories
 from kvcore.jetstream.answers import Action, Answer, Gather, RemoveServer, StepDown
 from kvcore.jetstream.api import Api
 from kvcore.jetstream.outcome import MetaOutcome
@@ -25,6 +26,7 @@ from kvcore.limits import Nanos
 from kvcore.nats.json_text import Json
 from kvcore.node import founding, membership
 from kvcore.node.cluster_view import View
+from kvcore.node.forgetting import Forgetting
 from kvcore.node.founding import Found, Join, Propose
 from kvcore.node.gathering import Gathering
 from kvcore.node.groups import NotLeader
@@ -67,6 +69,7 @@ class Cluster:
         self._guards = Guards(broker, clock, advisor, api, own, view, around.on_request, act)
         self._gathering = Gathering(peers, clock, api, self._send)
         self._keeper = Housekeeper(view, peers, clock, api, meta.propose, self._send)
+        self._forgetting = Forgetting(view, peers, hosts, clock, self._begin_anew)
         self._asked_at: dict[Host, Nanos] = {}  # replicas that should go, and when they asked
         meta.office = self
         peers.on_note = self._on_note
@@ -103,6 +106,7 @@ class Cluster:
     def on_gone(self, peer: str) -> None:
         """A link is gone."""
         self._gathering.on_gone(peer)
+        self._forgetting.on_gone(peer)
         self._around.touch(self._meta)
 
     def _introduce(self) -> None:
@@ -116,7 +120,7 @@ class Cluster:
             self._peers.introduce(now)
 
     def _on_note(self, peer: str, gid: int, fields: Mapping[str, Json]) -> None:
-        if self._gathering.on_note(peer, fields):
+        if self._gathering.on_note(peer, fields) or self._forgetting.on_note(peer, gid, fields):
             return
         if "leaving" in fields:
             self._let_go(peer, gid)
@@ -131,11 +135,13 @@ class Cluster:
         """This server leads the meta group."""
         self._guards.lead()
         self._keeper.lead()
+        self._forgetting.clear()
 
     def step_down(self) -> None:
         """Another does, or nobody."""
         self._guards.step_down()
         self._keeper.step_down()
+        self._forgetting.clear()
 
     def poll(self) -> None:
         """While leading the meta group, whenever something has happened in it."""
@@ -150,6 +156,13 @@ class Cluster:
         """A stream was assigned or changed: see that whoever asked hears of it."""
         self._keeper.assigned(stream, outcome)
 
+    def _begin_anew(self, stream: str, gid: int) -> None:
+        """A majority of a stream's servers have forgotten it; all who listen shall know."""
+        assignment = self.view.streams()[stream]
+        if self._keeper.forgotten(stream, gid):
+            self._around.advisor.tell(advisories.quorum_lost(stream, assignment.peers))
+            self._around.touch(self._meta)
+
     # -- what time demands -----------------------------------------------------------------
 
     def work(self) -> None:
@@ -157,6 +170,7 @@ class Cluster:
         self._introduce()
         self._guards.work()
         self._gathering.work()
+        self._forgetting.work()
         now = self._around.clock.now
         for host, at in list(self._asked_at.items()):
             if not self._hosts.has(host) or self.view.own in host.assignment.peers:
@@ -166,7 +180,8 @@ class Cluster:
 
     def deadline(self) -> Nanos | None:
         """When there is something to do next."""
-        times = [self._guards.deadline(), self._gathering.deadline(), *self._asked_at.values()]
+        times = [part.deadline() for part in (self._guards, self._gathering, self._forgetting)]
+        times += self._asked_at.values()
         return min((at for at in times if at is not None), default=None)
 
     # -- what the API asks -----------------------------------------------------------------

@@ -167,6 +167,14 @@ class Group(Generic[C, O]):
         return self._raft.leader
 
     @property
+    def is_led(self) -> bool:
+        """Whether it has a leader that speaks: who has lost its log doesn't stand for election,
+        and would go on to believe in one that fell silent."""
+        at = self._raft.heard(self.leader)
+        silence = self._wiring.clock.now - 2 * self._wiring.timers.election_max
+        return self.is_leader or (at is not None and at > silence)
+
+    @property
     def members(self) -> Members:
         """Who is in the group, as far as this server knows."""
         return self._raft.members

@@ -41,6 +41,7 @@ from kvcore.node.streams import Streams
 from kvcore.raft.entry import Members
 from kvcore.raft.state import State, founded
 from kvcore.storage import keys
+from kvcore.trace import Field
 
 _ALL = 1 << 64
 
@@ -218,6 +219,7 @@ class MetaReplica:
             case StreamMoved(assignment, before):
                 if before.gid != assignment.gid:
                     self._streams.end(before)
+                    self._around.tell("stream-begun-anew", **_loss(assignment))
                 self._placed(assignment)
             case RestoreBegun(assignment, holder) if holder in {"", self._server_name}:
                 self._restores.begin(assignment, outcome.reply)
@@ -259,3 +261,10 @@ class MetaReplica:
                 return True  # only a host that leads comes this far
             case _:
                 return self.group.is_leader
+
+
+def _loss(assignment: StreamAssignment) -> dict[str, Field]:
+    """What an operator has to know of a stream that had to begin again."""
+    why = "a majority of its servers restarted, and it was in memory: it is empty now"
+    servers = " ".join(assignment.peers)
+    return {"stream": assignment.config.name, "servers": servers, "why": why}

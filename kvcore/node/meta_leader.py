@@ -142,16 +142,19 @@ class Housekeeper:
             if not assignment.peers and self._view.holds(name):
                 self._assign(name, assignment.gid, (self._view.own,))
 
-    def forgotten(self, name: str, gid: int) -> None:
-        """A majority of a memory stream's servers have forgotten it: let it begin anew."""
+    def forgotten(self, name: str, gid: int) -> bool:
+        """A majority of a memory stream's servers have forgotten it: let it begin anew. Whether
+        that was proposed now."""
         assignment = self._view.streams().get(name)
-        if assignment is not None and assignment.gid == gid:
-            self._assign(name, gid, assignment.peers, anew=True)
+        if assignment is None or assignment.gid != gid:
+            return False
+        return self._assign(name, gid, assignment.peers, anew=True)
 
-    def _assign(self, name: str, gid: int, peers: tuple[str, ...], *, anew: bool = False) -> None:
-        """Propose other places, once in a while until it has happened."""
+    def _assign(self, name: str, gid: int, peers: tuple[str, ...], *, anew: bool = False) -> bool:
+        """Propose other places, once in a while until it has happened; whether it did now."""
         now = self._clock.now
         if now < self._proposed.get(name, 0):
-            return
+            return False
         self._proposed[name] = now + limits.UNSERVED_WAIT_NS
         self._propose(AssignPeers(name, gid, peers, "", now, anew))
+        return True

@@ -78,7 +78,7 @@ from kvcore.node.system import System
 from kvcore.node.wakeups import Clock
 from kvcore.storage.base import Storage
 from kvcore.storage.overlay import Overlay
-from kvcore.trace import Field, Sink, Trace, ignore
+from kvcore.trace import Field, Sink, Trace, ignore, is_quiet
 
 
 class Node(Observed):
@@ -275,7 +275,7 @@ class Node(Observed):
         return Wiring(
             self._overlays[engine], hard_of(engine, self._overlays), self._clock,
             cluster.timers if cluster is not None else Timers(), self._rng,
-            self.peers.send_raft, untold if self._trace is ignore else tell,
+            self.peers.send_raft, untold if is_quiet(self._trace) else tell,
         )  # fmt: skip
 
     def _hand_over_all(self) -> None:

@@ -137,8 +137,9 @@ class Raft:
         return self._part.state.progress
 
     def heard(self, name: str) -> Nanos | None:
-        """When a leader last heard from a member; None: never."""
-        at = self._part.heard.get(name, NEVER)
+        """When a leader last heard from a member, or a follower from its leader; None: never."""
+        part = self._part
+        at = part.leader_heard if name == part.state.leader else part.heard.get(name, NEVER)
         return None if at == NEVER else at
 
     def is_caught_up(self, name: str) -> bool:

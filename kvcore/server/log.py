@@ -56,6 +56,11 @@ class Log:
         """A sink for trace records."""
         self._line("TRC", record.line())
 
+    def news(self, record: Trace) -> None:
+        """A sink for the records that an operator has to read."""
+        facts = ", ".join(f"{name} {value}" for name, value in record.fields.items())
+        self._line("WRN", f"{record.kind}: {facts}")
+
     def reopen(self) -> None:
         """Begin the file anew, after someone moved it away."""
         if self._path:

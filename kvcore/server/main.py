@@ -50,7 +50,7 @@ from kvcore.server.settings import Settings, SettingsError, read
 from kvcore.server.tls import Door, TlsError, make_context
 from kvcore.server.usage import measure
 from kvcore.storage.base import Storage, StorageError
-from kvcore.trace import ignore
+from kvcore.trace import Terse
 
 
 def serve(argv: Sequence[str], name: str = "kvcore") -> int:
@@ -232,7 +232,7 @@ class Server:
                 raise ProcessError("--record needs an empty store, to be replayed from the start")
             self._recorder = RunRecorder(settings.record, config, seed, now)
             self._log.warn(f"recording all that clients send to {settings.record}")
-        sink = self._log.trace if settings.trace else ignore
+        sink = self._log.trace if settings.trace else Terse(self._log.news)
         node = Node(config, self._stores, Random(seed), now, sink)
         return node, Driver(
             self._loop,
