@@ -27,6 +27,7 @@ from kvcore.lab.lessons.l08_split import (
     Split,
     convict,
     entries_of,
+    meet,
 )
 from kvcore.lab.quiz import Question, judge, questionnaire
 from kvcore.lab.stubs import is_stub
@@ -34,7 +35,7 @@ from kvcore.lab.trial import in_world
 from kvcore.raft.entry import Entry, EntryKind
 from kvcore.raft.log import Log
 
-__all__ = ["check_08b", "check_08c", "conviction", "entries_of", "six_writes"]
+__all__ = ["check_08b", "check_08c", "conviction", "entries_of", "meet", "six_writes"]
 
 OUTCOMES = (ACKED, ERROR, UNKNOWN)
 PLAYED_SEED = 4

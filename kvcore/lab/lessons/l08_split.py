@@ -175,6 +175,29 @@ async def _tried(cluster: Cluster, rule: Rule, seed: int) -> Conviction:
     return Conviction(seed, said, violations, events)
 
 
+def meet(*first: str, seed: int = 1) -> str:
+    """What `color` is in the end, after nobody had a majority and these servers met first.
+
+    red was acknowledged. Then n1 and n2, n3, and n4 and n5 are apart, and a put of green at n1
+    ends in a time-out. Without names all meet at once.
+    """
+    color: str = run_apart(lambda cluster: _met(cluster, first), seed=seed, servers=SERVERS_COUNT)
+    return color
+
+
+async def _met(cluster: Cluster, first: tuple[str, ...]) -> str:
+    split = await Split.open(cluster)
+    ann = await split.client("n1")
+    await cluster.partition(["n1", "n2"], ["n3"], ["n4", "n5"])
+    await split.put(ann, "ann", b"green")
+    if first:
+        await cluster.partition(first)
+        await asyncio.sleep(2)
+    await cluster.heal()
+    await asyncio.sleep(1)
+    return (await split.log())[-1].value.decode()
+
+
 def _events(split: Split, since: Nanos, until: Nanos) -> Iterator[str]:
     """The records of the bucket's group in words, on the clock that the judge's lines have."""
     logs = group_logs(split.cluster, BUCKET, at=until)
