@@ -8,6 +8,7 @@ and from its state before and after, so nothing is told in the rules themselves.
 Left out: messages; the network that carries them draws those.
 """
 
+from itertools import groupby
 from typing import Protocol
 
 from kvcore.limits import Nanos
@@ -53,9 +54,9 @@ class GroupTrace:
             tell("vote", term=hard.term, to=hard.voted_for)
         if ready.truncate_from is not None:
             tell("truncate", **{"from": ready.truncate_from, "term": term})
-        if ready.entries:
-            first, last = ready.entries[0], ready.entries[-1]
-            tell("append", first=first.index, last=last.index, term=last.term)
+        for of_term, run in groupby(ready.entries, key=lambda entry: entry.term):
+            indices = [entry.index for entry in run]
+            tell("append", first=indices[0], last=indices[-1], term=of_term)
         if raft.commit > self._commit:
             self._commit = raft.commit
             tell("commit", index=raft.commit)

@@ -35,7 +35,7 @@ from kvcore.lab.trial import in_world
 from kvcore.raft.entry import Entry, EntryKind
 from kvcore.raft.log import Log
 
-__all__ = ["check_08b", "check_08c", "conviction", "entries_of", "meet", "six_writes"]
+__all__ = ["check_08b", "check_08c", "convict", "conviction", "entries_of", "meet", "six_writes"]
 
 OUTCOMES = (ACKED, ERROR, UNKNOWN)
 PLAYED_SEED = 4
