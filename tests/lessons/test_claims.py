@@ -17,6 +17,17 @@ SHOWN = {
     3: ["last writer wins", "Nats-Expected-Last-Subject-Sequence", "4 of 6", "A B A B"],
     4: ["Only the latest value of each key", "history 5", "revision 7: b'15'", "Nats-Rollup"],
     5: ["Small pieces of configuration", "consumers", "messages to the server"],
+    8: [
+        "A partition isolates two servers",
+        "last writer wins",
+        "NoStreamResponseError",
+        "happened   neither",
+        "happened   navy",
+        "happened   green",
+        "n3 n4 n5 meet first: red",
+        "color is   b'plum'",
+        "wrong last sequence: 5",
+    ],
     11: [
         "levers are mostly the configuration of the stream",
         "policy: new",
