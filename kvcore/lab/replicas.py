@@ -52,7 +52,7 @@ async def leader(cluster: Connectable, bucket: str) -> str:
     async with _client(cluster) as client:
         try:
             return str((await _info(client, bucket)).get("leader") or "")
-        except NatsError:
+        except (NatsError, RuntimeError):  # nobody answers, or says that nobody leads
             return ""
 
 

@@ -115,6 +115,25 @@ def test_a_simulated_cluster_has_no_rocksdb():
         Cluster.sim(servers=3, engine="rocksdb")
 
 
+def test_a_bucket_that_nobody_leads_has_no_leader_whoever_answers_and_a_swap_is_undone():
+    async def main(cluster):
+        client = await cluster.connect()
+        await client.jetstream().create_key_value(bucket="b", replicas=3)
+        found = await cluster.replicas("b")
+        followers = [each.server for each in found if not each.is_leader]
+        swaps = [cluster.swap(name, can_grant_vote=lambda *_: False) for name in followers]
+        await cluster.crash(await cluster.leader("b"))
+        await asyncio.sleep(5)
+        assert await cluster.leader("b") == ""
+        for each in swaps:
+            each.undo()
+        await asyncio.sleep(5)
+        assert await cluster.leader("b") in followers
+
+    for seed in (1, 2, 3):
+        run_apart(main, seed=seed, servers=5)
+
+
 def test_a_cluster_apart_repeats_its_seed_and_is_closed():
     async def main(cluster):
         client = await cluster.connect()

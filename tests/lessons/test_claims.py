@@ -17,6 +17,14 @@ SHOWN = {
     3: ["last writer wins", "Nats-Expected-Last-Subject-Sequence", "4 of 6", "A B A B"],
     4: ["Only the latest value of each key", "history 5", "revision 7: b'15'", "Nats-Rollup"],
     5: ["Small pieces of configuration", "consumers", "messages to the server"],
+    6: [
+        "data stays available and consistent when some servers go down",
+        "how many servers hold a copy",
+        "replicas > 1 not supported",
+        "happened   1",
+        "r1, one copy",
+        "more than half",
+    ],
     8: [
         "A partition isolates two servers",
         "last writer wins",
