@@ -47,9 +47,9 @@ def ex_06b__one_question_after_the_other__can_grant_vote(me, request):
     return request.last_index >= me.last_index
 
 
-ex_06c__six_heartbeats = (300, 600)
+ex_06c__six_heartbeats = (1200, 2400)
 
-ex_06c__a_wider_one = (250, 700)
+ex_06c__a_wider_one = (1000, 3000)
 
 
 async def ex_06d__by_subject__leader_of(nc, bucket):

@@ -136,13 +136,13 @@ def ex_06b__loyal_for_ever__can_grant_vote(me, request):
     return me.voted_for in ("", request.sender) and _is_newer(me, request)
 
 
-ex_06c__no_jitter = (300, 300)
-ex_06c__hardly_any = (300, 306)
-ex_06c__quick = (10, 40)
-ex_06c__seconds = (0.3, 0.6)
-ex_06c__one_heartbeat = (60, 120)
+ex_06c__no_jitter = (1200, 1200)
+ex_06c__hardly_any = (1200, 1230)
+ex_06c__quick = (60, 150)
+ex_06c__seconds = (1.2, 2.4)
+ex_06c__one_heartbeat = (300, 600)
 ex_06c__careful = (5000, 10000)
-ex_06c__backwards = (600, 300)
+ex_06c__backwards = (2400, 1200)
 
 
 async def _info(nc, bucket):

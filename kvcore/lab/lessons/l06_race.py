@@ -52,12 +52,15 @@ class Race:
         time_out: tuple[float, float] = (300, 600),
         seed: int = 1,
         loss: float = 0.0,
+        heartbeat: float = HEARTBEAT_MS,
+        delay: tuple[float, float] = DELAY_MS,
         rules: Callable[[], Rules] = lambda: PAPER,
     ) -> None:
         self.names = tuple(f"n{number + 1}" for number in range(servers))
         self._make_rules = rules
-        ends = [round(each * MILLISECOND_NS) for each in time_out]
-        self._timers = (HEARTBEAT_MS * MILLISECOND_NS, *ends)
+        self._heartbeat, self._delay = heartbeat, delay
+        times = [round(each * MILLISECOND_NS) for each in (heartbeat, *time_out)]
+        self._timers = (times[0], times[1], times[2])
         self._seed, self._loss = seed, loss
         self._links = Random(f"{seed}/links")
         self._now: Nanos = 0
@@ -73,10 +76,8 @@ class Race:
             self._settle(name)
 
     def _core(self, state: State) -> Raft:
-        heartbeat, shortest, longest = self._timers
-        timers = (heartbeat, shortest, longest)
         chance = Random(f"{self._seed}/{state.server}/{self._now}")
-        return Raft(state, self._make_rules(), timers, chance, self._now)
+        return Raft(state, self._make_rules(), self._timers, chance, self._now)
 
     @property
     def ms(self) -> float:
@@ -98,7 +99,7 @@ class Race:
     def begin(self, leader: str = "n1") -> None:
         """Has one elected, and lets it lead for a while that the seed draws."""
         self.stand(leader)
-        self.run(_WARM_MS + self._links.uniform(0, HEARTBEAT_MS))
+        self.run(_WARM_MS + self._links.uniform(0, self._heartbeat))
 
     def stand(self, name: str) -> None:
         """Makes a server stand for election now, without a rehearsal."""
@@ -190,7 +191,7 @@ class Race:
             line = f"{sender} stands for election in term {message.term}"
             if not any(line in each for each in self.told[-8:]):
                 self._tell(line)
-        delay, is_lost = self._links.uniform(*DELAY_MS), self._links.random() < self._loss
+        delay, is_lost = self._links.uniform(*self._delay), self._links.random() < self._loss
         if is_lost or sender in self._silent:
             return
         self._count += 1

@@ -49,8 +49,8 @@ _SAFE = "at most one leader in a term, and each has all that was committed"
     seeds=2,
     hints=(
         (
-            "Two questions: have I given this term's vote away, and would this leader know all that "
-            "I know?"
+            "Two questions: have I given this term's vote away, and would this leader know all "
+            "that I know?"
         ),
         (
             "me.voted_for belongs to me.term: in a later term it binds nobody, and the same "
