@@ -63,8 +63,8 @@ async def ex_08c__look_after_each__store_once(kv, key, value, revision):
 
 ex_08d__ticked__facts = {
     "both sides of a cut can acknowledge puts to one key": False,
-    "after the heal the revisions decide between two acknowledged values": False,
-    "a put that ended in a time-out may be stored after the heal": True,
-    "a plain put replaces an acknowledged value that its writer never saw": True,
-    "from the order of the puts you can tell which unanswered one survives": False,
+    "revisions decide between two acknowledged values": False,
+    "a put that timed out may be stored after the heal": True,
+    "a plain put can replace a value its writer never saw": True,
+    "the order of the puts tells which unanswered one survives": False,
 }

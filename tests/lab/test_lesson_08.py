@@ -40,7 +40,7 @@ def test_the_paper_s_rule_is_not_convicted_and_an_impatient_one_is(seed):
     assert not l08.convict(PAPER.advance_commit, seed).is_guilty
     guilty = l08.convict(impatient, seed)
     assert guilty.is_guilty
-    assert "acknowledges revision 2" in "\n".join(guilty.events)
+    assert "n1 is told: revision 2" in "\n".join(guilty.events)
 
 
 def test_an_entry_that_is_committed_by_a_later_leader_keeps_its_term_in_the_pictures():
@@ -56,5 +56,5 @@ def test_an_entry_that_is_committed_by_a_later_leader_keeps_its_term_in_the_pict
         return group_logs(cluster, BUCKET)
 
     logs = in_world(story, seed=1, servers=5)
-    green = [[e.term for e in log.entries if e.text == "color=green"] for log in logs]
+    green = [[e.term for e in log.entries if e.text == "c=green"] for log in logs]
     assert green == [[2]] * 5

@@ -33,7 +33,7 @@ SHOWN = {
         "happened   navy",
         "happened   green",
         "n3 n4 n5 meet first: red",
-        "color is   b'plum'",
+        "c is       b'plum'",
         "wrong last sequence: 5",
     ],
     11: [

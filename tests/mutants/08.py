@@ -225,10 +225,10 @@ async def ex_08c__waits_for_ever__store_once(kv, key, value, revision):
 
 _FACTS = {
     "both sides of a cut can acknowledge puts to one key": False,
-    "after the heal the revisions decide between two acknowledged values": False,
-    "a put that ended in a time-out may be stored after the heal": True,
-    "a plain put replaces an acknowledged value that its writer never saw": True,
-    "from the order of the puts you can tell which unanswered one survives": False,
+    "revisions decide between two acknowledged values": False,
+    "a put that timed out may be stored after the heal": True,
+    "a plain put can replace a value its writer never saw": True,
+    "the order of the puts tells which unanswered one survives": False,
 }
 _BOTH, _RESOLVE, _TIMED_OUT, _PLAIN, _ORDER = _FACTS
 ex_08d__merge__facts = _FACTS | {_RESOLVE: True}

@@ -300,16 +300,16 @@ questionnaire(
         "both sides of a cut can acknowledge puts to one key": Question(
             right=False, wrong={True: "M11"}
         ),
-        "after the heal the revisions decide between two acknowledged values": Question(
+        "revisions decide between two acknowledged values": Question(
             right=False, wrong={True: "resolve"}
         ),
-        "a put that ended in a time-out may be stored after the heal": Question(
+        "a put that timed out may be stored after the heal": Question(
             right=True, wrong={False: "M12"}
         ),
-        "a plain put replaces an acknowledged value that its writer never saw": Question(
+        "a plain put can replace a value its writer never saw": Question(
             right=True, wrong={False: "M4"}
         ),
-        "from the order of the puts you can tell which unanswered one survives": Question(
+        "the order of the puts tells which unanswered one survives": Question(
             right=False, wrong={True: "M21"}
         ),
     },

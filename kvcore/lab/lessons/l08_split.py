@@ -16,7 +16,7 @@ Left out: storms of random faults; these stories are short enough to be read.
 import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import nats.errors
@@ -32,7 +32,7 @@ from kvcore.limits import SECOND_NS, SIMULATION_START_NS, Nanos
 from kvcore.sim.operations import Entry, History
 from kvcore.trace import Trace
 
-BUCKET, KEY, GROUP = "flags", "color", "KV_flags"
+BUCKET, KEY, GROUP = "flags", "c", "KV_flags"
 SERVERS_COUNT = 5
 HISTORY = 64
 ACKED, ERROR, UNKNOWN = "acked", "error", "unknown"
@@ -148,7 +148,7 @@ class Conviction:
         if not self.is_guilty:
             return [f"seed {self.seed}: the lone leader said {self.said!r}; nothing is lost"]
         lost = next(each for each in self.violations if each.kind == "lost")
-        found = str(lost).splitlines()
+        found = [str(replace(lost, text=lost.text.partition(": Entry")[0]))]
         return [f"seed {self.seed}: convicted", *found, "what happened:", *self.events]
 
 
@@ -176,7 +176,7 @@ async def _tried(cluster: Cluster, rule: Rule, seed: int) -> Conviction:
 
 
 def meet(*first: str, seed: int = 1) -> str:
-    """What `color` is in the end, after nobody had a majority and these servers met first.
+    """What the key is in the end, after nobody had a majority and these servers met first.
 
     red was acknowledged. Then n1 and n2, n3, and n4 and n5 are apart, and a put of green at n1
     ends in a time-out. Without names all meet at once.
@@ -232,6 +232,6 @@ def _in_words(record: Trace, texts: Mapping[tuple[str, int, int], str]) -> str:
         case "truncate":
             return f"{record.server} cuts its log from index {about['from']} on"
         case "send" if (found := _ACK.search(text)) and GROUP in text:
-            return f"{record.server} acknowledges revision {found[1]}"
+            return f"the client of {record.server} is told: revision {found[1]}"
         case _:
             return ""
