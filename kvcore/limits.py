@@ -114,6 +114,7 @@ CLUSTER_PAYLOAD_BYTES = PEER_FRAME_BYTES - MIB  # the largest payload: a frame h
 INTEREST_PER_TURN_COUNT = 2048  # subjects that a new peer is told in one turn, about 5 ms
 APPEND_BYTES = 1 * MIB  # entries in one AppendEntries, a single larger one aside
 APPENDS_IN_FLIGHT_COUNT = 64  # AppendEntries to one follower that wait for their answer
+BEATS_PER_FRAME_COUNT = 4096  # heartbeats of idle groups that share a frame
 INSTALL_CHUNK_BYTES = 256 * KIB  # of a snapshot on its way to a follower
 LOG_KEPT_COUNT = 4096  # applied entries that a leader keeps for followers who lag
 LOG_KEPT_BYTES = 64 * MIB  # of their commands

@@ -29,7 +29,7 @@ from kvcore.node.cluster_view import View
 from kvcore.node.forgetting import Forgetting
 from kvcore.node.founding import Found, Join, Propose
 from kvcore.node.gathering import Gathering
-from kvcore.node.groups import NotLeader
+from kvcore.node.groups import AnyGroup, NotLeader
 from kvcore.node.guards import Guards
 from kvcore.node.held import Held
 from kvcore.node.hosting import Host, Surroundings
@@ -38,7 +38,6 @@ from kvcore.node.membership import Change, HandOver
 from kvcore.node.meta_group import MetaReplica
 from kvcore.node.meta_leader import Housekeeper
 from kvcore.node.peers import Peers
-from kvcore.node.replicas import AnyGroup
 from kvcore.node.streams import Streams
 from kvcore.raft.entry import CodecError
 from kvcore.raft.state import ChangeUnderWay
@@ -115,9 +114,9 @@ class Cluster:
         if group.last_index == 0:
             return
         is_new = group.raft.commit <= 1
-        now = founding.settled(me, group.members.voters if is_new else ())
-        if now != me:
-            self._peers.introduce(now)
+        founders = group.members.voters if is_new else ()
+        if me.is_fresh or me.founders != founders:
+            self._peers.introduce(founding.settled(me, founders))
 
     def _on_note(self, peer: str, gid: int, fields: Mapping[str, Json]) -> None:
         if self._gathering.on_note(peer, fields) or self._forgetting.on_note(peer, gid, fields):

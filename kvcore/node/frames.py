@@ -10,6 +10,8 @@ as it says it is:
     MESSAGE   flags u8 | to | subject | reply | queues | user | header | payload
     RAFT      group u64 | bytes                 consensus; `raft/codec.py` knows them
     NOTE      group u64 | JSON                  what servers tell each other besides
+    BEAT      of each: group u64 | term u64 | last u64 | its term u64    heartbeats of idle groups
+    HEARD     of each: group u64 | term u64 | last u64                   those that were taken
 
 `to` is the subject that leads to a message's takers, `subject` the one that they see, and
 `queues` names, separated by blanks, the groups of which one member is to be served. `user` is
@@ -26,7 +28,7 @@ Left out: encryption, and who may link at all; those are the driver's.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from struct import Struct
 from typing import NamedTuple, TypeAlias, TypeVar
@@ -34,13 +36,16 @@ from typing import NamedTuple, TypeAlias, TypeVar
 from kvcore import limits
 from kvcore.nats.json_text import Json, loads
 from kvcore.nats.subject import is_well_formed
+from kvcore.raft.messages import Beat
 
-PROTOCOL = 1  # a server that says another number in its HELLO isn't understood
+PROTOCOL = 2  # a server that says another number in its HELLO isn't understood
 
-_HELLO, _INTEREST, _MESSAGE, _RAFT, _NOTE = range(1, 6)
-_KINDS = range(1, 6)
+_HELLO, _INTEREST, _MESSAGE, _RAFT, _NOTE, _BEAT, _HEARD = range(1, 8)
+_KINDS = range(1, 8)
 _HEAD = Struct(">IB")
 _GID = Struct(">Q")
+_OF_BEAT = Struct(">QQQQ")
+_OF_HEARD = Struct(">QQQ")
 _OF_INTEREST = Struct(">BI")  # flags, length of the queue's name
 _OF_MESSAGE = Struct(">B6I")  # flags, lengths of to, subject, reply, queues, user, header
 _BLANK = re.compile(r"[ \t\r\n]")
@@ -121,7 +126,21 @@ class Note:
     fields: Mapping[str, Json]
 
 
-Frame: TypeAlias = Hello | Want | Carried | ForGroup | Note
+@dataclass(frozen=True, slots=True)
+class Beats:
+    """Heartbeats of groups that the sender leads: each group's id, and the beat."""
+
+    beats: tuple[tuple[int, Beat], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """Beats that were taken: of each the group's id, the term, and the last entry."""
+
+    taken: tuple[tuple[int, int, int], ...]
+
+
+Frame: TypeAlias = Hello | Want | Carried | ForGroup | Note | Beats | Heard
 
 
 # Writing.
@@ -183,6 +202,16 @@ def is_speakable(*names: str) -> bool:
 def note(gid: int, fields: Mapping[str, object]) -> bytes:
     """The frame of a note."""
     return _framed(_NOTE, _GID.pack(gid) + json.dumps(fields, separators=(",", ":")).encode())
+
+
+def beats(said: Iterable[tuple[int, Beat]]) -> bytes:
+    """The frame of heartbeats."""
+    return _framed(_BEAT, b"".join([_OF_BEAT.pack(gid, *beat) for gid, beat in said]))
+
+
+def heard(taken: Iterable[tuple[int, int, int]]) -> bytes:
+    """The frame of heartbeats that were taken."""
+    return _framed(_HEARD, b"".join([_OF_HEARD.pack(*each) for each in taken]))
 
 
 def _framed(kind: int, body: bytes) -> bytes:
@@ -304,12 +333,29 @@ def _read_note(body: bytes) -> Note:
     return Note(gid, _object(body[_GID.size :]))
 
 
+def _read_beats(body: bytes) -> Beats:
+    rows = _rows(_OF_BEAT, body)
+    return Beats(tuple([(gid, Beat(term, last, by)) for gid, term, last, by in rows]))
+
+
+def _read_heard(body: bytes) -> Heard:
+    return Heard(tuple([(gid, term, last) for gid, term, last in _rows(_OF_HEARD, body)]))
+
+
+def _rows(form: Struct, body: bytes) -> Iterator[tuple[int, ...]]:
+    if not body or len(body) % form.size:
+        raise FrameError("a frame is cut short")
+    return form.iter_unpack(body)
+
+
 _READERS: Mapping[int, Callable[[bytes], Frame]] = {
     _HELLO: _read_hello,
     _INTEREST: _read_want,
     _MESSAGE: _read_carried,
     _RAFT: _read_raft,
     _NOTE: _read_note,
+    _BEAT: _read_beats,
+    _HEARD: _read_heard,
 }
 
 

@@ -24,14 +24,13 @@ restarted server must not vote or lead twice in one term. Its entries wait for n
 count as kept at once, unless the term itself is not durable yet.
 
 Left out: how the log is kept (`stored_log.py`) and found again (`group_records.py`); what is in
-a snapshot
-(`snapshots.py`); what the trace is told (`group_trace.py`).
+a snapshot (`snapshots.py`); what the trace is told (`group_trace.py`).
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from kvcore.limits import Nanos
 from kvcore.node.group_trace import GroupTrace
@@ -46,12 +45,12 @@ from kvcore.raft.entry import (
     EntryKind,
     Members,
 )
-from kvcore.raft.messages import InstallSnapshot, Message
+from kvcore.raft.messages import Beat, InstallSnapshot, Message
 from kvcore.raft.rules import PAPER
 from kvcore.raft.state import NotLeader, Ready, Role, State
 from kvcore.storage import keys
 
-__all__ = ["FILE", "MEMORY", "Group", "Machine", "NotLeader", "Role", "Wiring"]
+__all__ = ["FILE", "MEMORY", "AnyGroup", "Group", "Machine", "NotLeader", "Role", "Wiring"]
 
 
 C = TypeVar("C")
@@ -226,6 +225,22 @@ class Group(Generic[C, O]):
         self._raft.on_timer(self._wiring.clock.now)
         self._snapshots.forget_idle()
 
+    def beat(self) -> tuple[Beat, tuple[str, ...]] | None:
+        """A leader's heartbeat, in place of `on_timer`; see `Raft.beat`."""
+        self._snapshots.forget_idle()
+        return self._raft.beat(self._wiring.clock.now)
+
+    def step_beat(self, leader: str, beat: Beat) -> bool:
+        """A heartbeat has come; whether it is taken, and nothing else is to be done."""
+        is_taken = self._raft.step_beat(leader, beat, self._wiring.clock.now)
+        if is_taken:
+            self._trace.look(self._raft)
+        return is_taken
+
+    def beat_taken(self, follower: str, term: int) -> None:
+        """A follower has taken this server's heartbeat."""
+        self._raft.beat_taken(follower, term, self._wiring.clock.now)
+
     def deadline(self) -> Nanos | None:
         """When `on_timer` wants to be called."""
         return self._raft.deadline()
@@ -377,3 +392,6 @@ class Group(Generic[C, O]):
             self.applied = index
             self.on_installed()
             self._raft.installed(index)
+
+
+AnyGroup: TypeAlias = Group[Any, Any]

@@ -132,6 +132,11 @@ class Host:
         """The stream's name."""
         return self.stream.config.name
 
+    @property
+    def is_restless(self) -> bool:
+        """Whether it has farewells to say as soon as another server serves the stream."""
+        return bool(self._farewells)
+
     # -- leading ---------------------------------------------------------------------------
 
     def lead(self) -> None:

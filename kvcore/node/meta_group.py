@@ -127,6 +127,11 @@ class MetaReplica:
             self.group = self._grouped(founded(self._server_name, Members(founders)))
             self._around.touch(self)
 
+    @property
+    def is_restless(self) -> bool:
+        """It waits for nothing but its log."""
+        return False
+
     # -- leading ---------------------------------------------------------------------------
 
     def lead(self) -> None:

@@ -106,7 +106,7 @@ class Node(Observed):
         self._broker.on_interest = self._on_interest
         self.peers = Peers(config, self._broker, self._clock, rng, trace)
         self._advisor = Advisor(config, self._broker, self._clock, rng)
-        self._replicas = Replicas()
+        self._replicas = Replicas(self.peers)
         self._answers = LongAnswers(self._send)
         self._hosts = Hosts()
         self._following = Following(self._hosts, self._clock)
@@ -123,6 +123,8 @@ class Node(Observed):
         self._cluster: Cluster | None = None
         self._found_groups()
         self.peers.on_raft = self._replicas.receive
+        self.peers.on_beats = self._replicas.on_beats
+        self.peers.on_heard = self._replicas.on_heard
         self.peers.on_hello = self._on_hello
         self.peers.on_gone = self._on_gone
         self._gauge = Gauge()

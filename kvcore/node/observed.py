@@ -15,11 +15,11 @@ from kvcore.limits import Nanos
 from kvcore.node import monitor
 from kvcore.node.broker import Broker
 from kvcore.node.config import NodeConfig
+from kvcore.node.groups import AnyGroup
 from kvcore.node.hosts import Hosts
 from kvcore.node.meta_group import MetaGroup, MetaReplica
 from kvcore.node.peers import Peers
 from kvcore.node.questions import Question
-from kvcore.node.replicas import AnyGroup
 from kvcore.node.sight import Gauge, Report, Sight
 from kvcore.node.wakeups import Clock
 

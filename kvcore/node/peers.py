@@ -21,7 +21,7 @@ remembered of a peer that is gone; bytes for it are dropped.
 Left out: dialling and proving who one is, which are the driver's; weighing of queue groups.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from random import Random
@@ -36,24 +36,38 @@ from kvcore.node.broker import Broker
 from kvcore.node.clients import rights_by_name
 from kvcore.node.config import NodeConfig
 from kvcore.node.elsewhere import Elsewhere, PeerSubscription
-from kvcore.node.frames import Carried, ForGroup, Frame, FrameError, Hello, Note, Want
+from kvcore.node.frames import (
+    Beats,
+    Carried,
+    ForGroup,
+    Frame,
+    FrameError,
+    Heard,
+    Hello,
+    Note,
+    Want,
+)
 from kvcore.node.io import PeerClosed, PeerConnected, PeerData
 from kvcore.node.links import Key, Link
 from kvcore.node.routing import PeerMessage, Taker
 from kvcore.node.wakeups import Clock
 from kvcore.raft.entry import CodecError
+from kvcore.raft.messages import Beat
 from kvcore.trace import Field, Sink, Trace
 
-Heard = Callable[[str, int, bytes], None]
+OnRaft = Callable[[str, int, bytes], None]
+Beaten = Callable[[str, Sequence[tuple[int, Beat]]], None]
+Taken = Callable[[str, Sequence[tuple[int, int, int]]], None]
 Noted = Callable[[str, int, Mapping[str, Json]], None]
 
 
 class Peers:
     """All links of one server; without a cluster in `config` there are none, ever.
 
-    `on_raft(peer, gid, data)` and `on_note(peer, gid, fields)` are called with what came; a
-    `CodecError` from them ends the link. `on_hello(peer)` is called when a peer is known and
-    whenever it has introduced itself anew, `on_gone(peer)` when a known peer is no more.
+    `on_raft(peer, gid, data)`, `on_beats`, `on_heard` and `on_note(peer, gid, fields)` are called
+    with what came; a `CodecError` from them ends the link. `on_hello(peer)` is called when a
+    peer is known and whenever it has introduced itself anew, `on_gone(peer)` when a known peer is
+    no more.
     """
 
     def __init__(
@@ -63,7 +77,9 @@ class Peers:
         self._broker = broker
         self._clock = clock
         self._trace = trace
-        self.on_raft: Heard = lambda _peer, _gid, _data: None
+        self.on_raft: OnRaft = lambda _peer, _gid, _data: None
+        self.on_beats: Beaten = lambda _peer, _beats: None
+        self.on_heard: Taken = lambda _peer, _taken: None
         self.on_note: Noted = lambda _peer, _gid, _fields: None
         self.on_hello: Callable[[str], None] = lambda _peer: None
         self.on_gone: Callable[[str], None] = lambda _peer: None
@@ -157,6 +173,15 @@ class Peers:
             self._unlinks[peer] = None
             self._forget(link, reason)
 
+    def send_beats(self, peer: str, beats: Sequence[tuple[int, Beat]]) -> None:
+        """Heartbeats to a peer; dropped as consensus is."""
+        for start in range(0, len(beats), limits.BEATS_PER_FRAME_COUNT):
+            self._say(peer, (frames.beats(beats[start : start + limits.BEATS_PER_FRAME_COUNT]),))
+
+    def send_heard(self, peer: str, taken: Sequence[tuple[int, int, int]]) -> None:
+        """The answer to heartbeats; dropped as consensus is."""
+        self._say(peer, (frames.heard(taken),))
+
     def _say(self, peer: str, frame: tuple[bytes, ...]) -> None:
         link = self.links.get(peer)
         if link is None or link.hello is None:
@@ -205,6 +230,10 @@ class Peers:
                 self._deliver(link, frame)
             case Want():
                 self._heed(link, frame)
+            case Beats(beats):
+                self.on_beats(link.peer, beats)
+            case Heard(taken):
+                self.on_heard(link.peer, taken)
             case Note(gid, fields):
                 self.on_note(link.peer, gid, fields)
             case _:

@@ -8,6 +8,7 @@ it follows outcomes, takes up and lays down leadership, and does what time deman
     a group has something to do   → it is touched
     the end of the turn           → each that was touched writes, delivers, says when to wake it
     Synced(ticket)                → each that wrote something in that batch commits it
+    a heartbeat                   → of all groups at once, and the idle ones aren't touched
 
 All groups' writes of a turn stand in one batch under one ticket, so they share one sync.
 
@@ -20,17 +21,17 @@ Left out: what outcomes mean (`hosting.py`, `meta_group.py`).
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol
 
 from kvcore.limits import Nanos
-from kvcore.node.groups import Group
+from kvcore.node.beats import Beats, Post
+from kvcore.node.groups import AnyGroup
 from kvcore.node.turns import Tickets
 from kvcore.node.wakeups import Wakeups
 from kvcore.node.wiring import nothing
 from kvcore.raft.entry import CodecError
+from kvcore.raft.messages import Beat
 from kvcore.storage.keys import META_GID
-
-AnyGroup: TypeAlias = Group[Any, Any]
 
 _EARLY_COUNT = 64  # messages kept for groups that are not here, the newest
 
@@ -45,6 +46,10 @@ class Replica(Protocol):
     @property
     def is_leading(self) -> bool:
         """Whether `lead` was called, and not `step_down` since."""
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether it waits for what nobody tells it: it is touched at each heartbeat."""
 
     def follow(self) -> None:
         """Carry out what `group.take` has, in the log's order."""
@@ -65,7 +70,9 @@ class Replica(Protocol):
 class Replicas:
     """The groups of one server, by their ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._beats: Beats[Replica] = Beats(post)
         self._by_gid: dict[int, Replica] = {}
         self._tickets: Tickets[Replica] = Tickets()
         self._wakeups: Wakeups[Replica] = Wakeups()
@@ -97,6 +104,7 @@ class Replicas:
         """The group is gone from this server."""
         del self._by_gid[replica.group.gid]
         self._wakeups.set(replica, None)
+        self._beats.forget(replica)
         self._touched.pop(replica, None)
         self._led.pop(replica, None)
 
@@ -141,6 +149,31 @@ class Replicas:
             self._check_office(replica)
             self.touch(replica)
 
+    def on_beats(self, peer: str, beats: Sequence[tuple[int, Beat]]) -> None:
+        """A peer's heartbeats: what they say to a group that is idle is soon done."""
+        taken: list[tuple[int, int, int]] = []
+        for gid, beat in beats:
+            replica = self._by_gid.get(gid)
+            if replica is None:
+                continue  # gone from here; whoever is new to a group isn't sent a beat
+            if replica.group.step_beat(peer, beat):
+                self._wakeups.set(replica, replica.group.deadline())
+                taken.append((gid, beat.term, beat.last))
+                if replica.is_restless:
+                    self.touch(replica)
+            else:
+                self._check_office(replica)
+                self.touch(replica)
+        if taken:
+            self._post.send_heard(peer, taken)
+
+    def on_heard(self, peer: str, taken: Sequence[tuple[int, int, int]]) -> None:
+        """Heartbeats of this server that a peer has taken."""
+        for gid, term, _ in taken:
+            replica = self._by_gid.get(gid)
+            if replica is not None:
+                replica.group.beat_taken(peer, term)
+
     def hand_over_all(self, online: Sequence[str]) -> None:
         """Let others lead what this server leads, wherever one of them is there and ready."""
         for replica in list(self._led):
@@ -167,6 +200,9 @@ class Replicas:
 
     def on_timer(self, now: Nanos) -> None:
         """Look after those whose time has come."""
+        for replica in self._beats.beat(now):
+            self._check_office(replica)
+            self.touch(replica)
         for replica in self._wakeups.take_due(now):
             replica.group.on_timer()
             self._check_office(replica)
@@ -174,7 +210,8 @@ class Replicas:
 
     def deadline(self) -> Nanos | None:
         """When the first of them wants to be woken."""
-        return self._wakeups.next()
+        at, beat_at = self._wakeups.next(), self._beats.at
+        return at if beat_at is None or (at is not None and at < beat_at) else beat_at
 
     # -- the end of a turn -----------------------------------------------------------------
 
@@ -207,7 +244,7 @@ class Replicas:
                 is_polled = True
                 replica.poll()
         self._touched.pop(replica, None)
-        times = (group.deadline(), replica.deadline() if replica.is_leading else None)
+        times = (self._beats.note(replica), replica.deadline() if replica.is_leading else None)
         self._wakeups.set(replica, min((at for at in times if at is not None), default=None))
 
     def _carry_out(self, replica: Replica) -> None:

@@ -14,6 +14,7 @@ question and its granting.
     election.py      who leads                     replication.py   the log, and what is committed
     membership.py    who is in the group           snapshot.py      when the log isn't enough
     reads.py         answers without an entry      transfer.py      the leader chooses the next
+    beat.py          heartbeats of idle groups     handing.py       what the host has to do
     rules.py         the five decisions            part.py          what they all work on
 
 The whole state is one frozen value (`state.py`); `Raft(state, …)` goes on from any.
@@ -26,11 +27,13 @@ from typing import assert_never
 
 from kvcore import limits
 from kvcore.limits import Nanos
-from kvcore.raft import election, membership, replication, snapshot, transfer
+from kvcore.raft import beat as heartbeats
+from kvcore.raft import election, handing, membership, replication, snapshot, transfer
 from kvcore.raft.entry import Entry, EntryKind, Members
 from kvcore.raft.messages import (
     AppendEntries,
     AppendReply,
+    Beat,
     InstallSnapshot,
     Message,
     RequestVote,
@@ -38,10 +41,10 @@ from kvcore.raft.messages import (
     TimeoutNow,
     VoteReply,
 )
-from kvcore.raft.part import NEVER, Part
+from kvcore.raft.part import NEVER, Judged, Part
 from kvcore.raft.progress import Progress
 from kvcore.raft.rules import PAPER, Rules
-from kvcore.raft.state import Mark, NotLeader, Ready, Role, State
+from kvcore.raft.state import NotLeader, Ready, Role, State
 
 DEFAULT_TIMERS = (limits.HEARTBEAT_NS, limits.ELECTION_MIN_NS, limits.ELECTION_MAX_NS)
 
@@ -49,7 +52,7 @@ DEFAULT_TIMERS = (limits.HEARTBEAT_NS, limits.ELECTION_MIN_NS, limits.ELECTION_M
 class Raft:
     """See the module's text. `timers`: heartbeat, shortest and longest election time-out."""
 
-    __slots__ = ("_first_mark", "_part")
+    __slots__ = ("_part",)
 
     def __init__(
         self,
@@ -60,7 +63,6 @@ class Raft:
         now: Nanos = 0,
     ) -> None:
         self._part = Part(state, rules, timers, chance or Random(0), now)
-        self._first_mark = 1  # the number of the state's first unsynced mark
         self._part.restart_timer()
 
     # What it is.
@@ -123,7 +125,7 @@ class Raft:
 
     @rules.setter
     def rules(self, rules: Rules) -> None:
-        self._part.rules = rules
+        self._part.rules, self._part.judged = rules, Judged()
         if self._part.state.role is not Role.LEADER:
             self._part.restart_timer()
 
@@ -221,22 +223,49 @@ class Raft:
         if deadline is None or now < deadline:
             return
         if part.state.role is Role.LEADER:
-            self._on_beat()
+            if self._still_leads():
+                replication.heartbeat(part)
+                snapshot.retry(part)
         elif now >= part.stand_at and part.state.may_stand:
             election.stand(part)
         elif part.state.role is not Role.FOLLOWER:
             election.ask_again(part)
 
-    def _on_beat(self) -> None:
+    def _still_leads(self) -> bool:
         """A leader's timer: no majority heard for an election time-out, and it steps down."""
         part, state = self._part, self._part.state
         assert state.role is Role.LEADER, "others have no heartbeat"
         if part.count_heard(part.now - part.longest) < state.members.majority:
             part.follow(state.hard.term, "")
-            return
+            return False
         transfer.give_up(part)
-        replication.heartbeat(part)
+        return True
+
+    def beat(self, now: Nanos) -> tuple[Beat, tuple[str, ...]] | None:
+        """In place of a leader's `on_timer`: the heartbeat, due or not. The host brings the beat
+        to the followers that are named; to the others there is an AppendEntries in `ready`.
+        None: it leads no more."""
+        part = self._part
+        part.now = now
+        if not self._still_leads():
+            return None
+        found = heartbeats.beat(part)
         snapshot.retry(part)
+        return found
+
+    def step_beat(self, leader: str, beat: Beat, now: Nanos) -> bool:
+        """A beat has come. True: it is taken, `beat_taken` is what its leader should be told,
+        and nothing else is to be done. False: the answer is in `ready`."""
+        self._part.now = now
+        if heartbeats.take(self._part, beat, leader):
+            return True
+        self.step(beat.spelled_out(leader), now)
+        return False
+
+    def beat_taken(self, follower: str, term: int, now: Nanos) -> None:
+        """A follower has taken this server's beat of that term."""
+        self._part.now = now
+        heartbeats.note_taken(self._part, follower, term)
 
     def stand(self, now: Nanos, *, is_rehearsed: bool = False) -> None:
         """Stand for election now, without waiting for the timer; nothing if it may not.
@@ -336,65 +365,8 @@ class Raft:
 
     def on_persisted(self, number: int) -> None:
         """What the `Ready` of this number and those before gave out to be written is durable."""
-        part, state = self._part, self._part.state
-        done = number - self._first_mark + 1
-        assert done <= len(state.unsynced), f"number {number} was never given out"
-        if done <= 0:
-            return
-        mark = state.unsynced[done - 1]
-        assert mark.last <= state.handed, "what was cut off since doesn't count"
-        assert mark.term <= state.hard.term, "a term never falls"
-        index = max(state.persisted, mark.last)
-        self._first_mark += done
-        part.state = state._replace(unsynced=state.unsynced[done:], persisted=index)
-        if state.role is Role.CANDIDATE and mark.term == state.hard.term:
-            election.on_own_vote(part)
-        if part.state.role is Role.LEADER and index > part.state.commit:
-            part.fold()
-            replication.advance(part)
+        handing.on_persisted(self._part, number)
 
     def ready(self) -> Ready | None:
         """What has to be written, sent and applied now, None if nothing. Each is said once."""
-        part = self._part
-        part.fold()
-        if part.is_due and part.state.role is Role.LEADER:
-            replication.flush(part)
-        state = part.state
-        last = state.log.last_index
-        is_written = state.hard_handed and state.handed == last and not state.cut
-        is_written = is_written and part.chunk is None and not part.wipe
-        if (
-            is_written
-            and state.delivered >= state.commit
-            and not (part.tray or part.tray_after or part.answered or part.wanted)
-        ):
-            return None
-        marks = state.unsynced
-        if not is_written:
-            marks = (*marks, Mark(last, state.hard.term))
-        assert state.persisted <= state.handed <= last, "the disk is ahead of the log"
-        assert state.term_start == 0 or state.role is Role.LEADER, (
-            "leaders alone have a first entry"
-        )
-        delivered = max(state.delivered, state.commit)
-        assert state.commit <= last, "what is committed here is in the log"
-        part.state = state._replace(
-            hard_handed=True, handed=last, cut=0, delivered=delivered, unsynced=marks
-        )
-        ready = Ready(
-            number=self._first_mark + len(marks) - 1,
-            role=state.role,
-            hard=None if state.hard_handed else state.hard,
-            truncate_from=state.cut or None,
-            entries=state.log.slice(state.handed, last),
-            committed=state.log.slice(state.delivered, delivered),
-            send_now=tuple(part.tray),
-            send_after_persist=tuple(part.tray_after),
-            reads=tuple(part.answered),
-            wanted=tuple(part.wanted),
-            chunk=part.chunk,
-            wipe=part.wipe,
-        )
-        part.tray, part.tray_after, part.answered, part.wanted = [], [], [], []
-        part.chunk, part.wipe = None, False
-        return ready
+        return handing.ready(self._part)

@@ -17,7 +17,7 @@ Left out: bytes; see `codec.py`.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from kvcore.raft.entry import Entry
 
@@ -112,6 +112,19 @@ class TimeoutNow:
 
     sender: str
     term: int
+
+
+class Beat(NamedTuple):
+    """A heartbeat to a follower that has everything, see `beat.py`: the leader's term, and the
+    last entry of its log, with its term. All is committed."""
+
+    term: int
+    last: int
+    last_term: int
+
+    def spelled_out(self, leader: str) -> AppendEntries:
+        """The message that it stands for."""
+        return AppendEntries(leader, self.term, self.last, self.last_term, (), self.last)
 
 
 Message: TypeAlias = (

@@ -17,16 +17,26 @@ Left out: when the steps are taken; `core.py`.
 
 from collections.abc import Iterable
 from random import Random
+from typing import NamedTuple
 
 from kvcore import limits
 from kvcore.limits import Nanos
 from kvcore.raft.entry import Entry, EntryKind
-from kvcore.raft.messages import InstallSnapshot, Message
+from kvcore.raft.messages import Beat, InstallSnapshot, Message
 from kvcore.raft.progress import Progress
 from kvcore.raft.rules import Rules
 from kvcore.raft.state import TRANSITIONS, Role, State
 
 NEVER: Nanos = -(1 << 62)  # when someone was heard who was never heard
+
+
+class Judged(NamedTuple):
+    """A state, the beat that a leader sends in it, and who is told all by that; or the beat
+    that changes nothing for a follower in it, and whose it is."""
+
+    state: State | None = None
+    beat: Beat = Beat(0, 0, 0)
+    names: tuple[str, ...] = ()
 
 
 class Part:
@@ -39,8 +49,10 @@ class Part:
         "beat_at",
         "chance",
         "chunk",
+        "first_mark",
         "heard",
         "is_due",
+        "judged",
         "leader_heard",
         "longest",
         "now",
@@ -85,7 +97,9 @@ class Part:
         self.tray_after: list[tuple[str, Message]] = []
         self.wanted: list[tuple[str, int, int]] = []
         self.chunk: InstallSnapshot | None = None
+        self.first_mark = 1  # the number of the state's first unsynced mark
         self.wipe = False
+        self.judged = Judged()
         self.is_due = state.role is Role.LEADER
 
     def fold(self) -> None:

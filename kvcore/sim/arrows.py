@@ -15,7 +15,18 @@ from typing import Protocol, TypeAlias, assert_never
 
 from kvcore import limits
 from kvcore.limits import Nanos
-from kvcore.node.frames import Carried, ForGroup, Frame, FrameError, Hello, Note, Reader, Want
+from kvcore.node.frames import (
+    Beats,
+    Carried,
+    ForGroup,
+    Frame,
+    FrameError,
+    Heard,
+    Hello,
+    Note,
+    Reader,
+    Want,
+)
 from kvcore.raft.codec import decode_message
 from kvcore.raft.entry import CodecError
 from kvcore.raft.messages import (
@@ -107,26 +118,39 @@ class Records:
         try:
             for frame in Reader().feed(data):
                 is_told = True
-                yield Trace(time, server, kind, facts | self._facts(frame))
+                for told in self._facts(frame):
+                    yield Trace(time, server, kind, facts | told)
         except (FrameError, CodecError) as error:
             is_told = True
             yield Trace(time, server, kind, facts | {"nonsense": str(error)})
         if not is_told:
             yield Trace(time, server, kind, facts)
 
-    def _facts(self, frame: Frame) -> dict[str, Field]:
+    def _facts(self, frame: Frame) -> Iterator[dict[str, Field]]:
+        """A frame's messages; heartbeats that share one are drawn as what each stands for."""
+
+        def named(gid: int) -> dict[str, Field]:
+            return {"group": self._name_of(gid)}
+
         match frame:
             case ForGroup(gid, data):
-                return {"group": self._name_of(gid)} | facts_of(decode_message(data))
+                yield named(gid) | facts_of(decode_message(data))
+            case Beats(beats):
+                for gid, beat in beats:
+                    yield named(gid) | facts_of(beat.spelled_out("-"))
+            case Heard(taken):
+                for gid, term, last in taken:
+                    reply = AppendReply("-", term, is_taken=True, index=last)
+                    yield named(gid) | facts_of(reply)
             case Carried():
-                return {"frame": "message", "subject": frame.subject, "bytes": len(frame.payload)}
+                yield {"frame": "message", "subject": frame.subject, "bytes": len(frame.payload)}
             case Want():
                 verb = "interest" if frame.is_added else "no interest"
-                return {"frame": verb, "subject": frame.subject, "queue": frame.queue}
+                yield {"frame": verb, "subject": frame.subject, "queue": frame.queue}
             case Note(gid, fields):
-                return {"frame": "note", "group": self._name_of(gid), "text": str(dict(fields))}
+                yield {"frame": "note", "group": self._name_of(gid), "text": str(dict(fields))}
             case Hello():
-                return {"frame": "hello"}
+                yield {"frame": "hello"}
             case _:
                 assert_never(frame)
 

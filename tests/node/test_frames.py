@@ -12,8 +12,19 @@ from hypothesis import strategies as st
 from kvcore import limits
 from kvcore.node import frames
 from kvcore.node.config import ClusterConfig, NodeConfig
-from kvcore.node.frames import Carried, ForGroup, FrameError, Hello, Note, Reader, Want
+from kvcore.node.frames import (
+    Beats,
+    Carried,
+    ForGroup,
+    FrameError,
+    Heard,
+    Hello,
+    Note,
+    Reader,
+    Want,
+)
 from kvcore.node.peers import introduction
+from kvcore.raft.messages import Beat
 
 ME = introduction(NodeConfig("a", "ID", tags=("x:1",), cluster=ClusterConfig("C", 3)))
 
@@ -35,6 +46,10 @@ def written(frame: frames.Frame) -> bytes:
             return b"".join(frames.for_group(gid, data))
         case Note(gid, fields):
             return frames.note(gid, fields)
+        case Beats(beats):
+            return frames.beats(beats)
+        case Heard(taken):
+            return frames.heard(taken)
 
 
 EXAMPLES: list[frames.Frame] = [
@@ -60,6 +75,8 @@ EXAMPLES: list[frames.Frame] = [
     ForGroup(2**64 - 1, b""),
     ForGroup(0, bytes(1000)),
     Note(7, {"do": "destroy", "n": [1, None, {"a": 1.5}]}),
+    Beats(((1, Beat(2, 3, 2)), (2**64 - 1, Beat(2**64 - 1, 0, 1)))),
+    Heard(((1, 2, 3), (4, 5, 2**64 - 1))),
 ]
 BYTES = b"".join(map(written, EXAMPLES))
 
@@ -96,7 +113,7 @@ def test_a_length_is_judged_before_its_bytes_have_come(length):
     assert (found, error) == ([], f"a frame of {length} bytes")
 
 
-@pytest.mark.parametrize("kind", [0, 6, 255])
+@pytest.mark.parametrize("kind", [0, 8, 255])
 def test_an_unknown_kind_is_refused_before_its_bytes_have_come(kind):
     found, error = read([(100).to_bytes(4, "big") + bytes([kind])])
     assert (found, error) == ([], f"a frame of the unknown kind {kind}")
@@ -178,3 +195,10 @@ def test_ten_thousand_mutated_streams_give_frames_or_a_frame_error_whatever_the_
         assert read([raw[:at], raw[at:]]) == whole
         refused += bool(whole[1])
     assert 5_000 < refused < 10_000
+
+
+@pytest.mark.parametrize("size", [0, 31, 47])
+@pytest.mark.parametrize("kind", [6, 7])
+def test_heartbeats_that_are_none_or_end_in_the_middle_of_one_are_refused(kind, size):
+    body = bytes([kind]) + bytes(size)
+    assert read([len(body).to_bytes(4, "big") + body]) == ([], "a frame is cut short")

@@ -9,6 +9,7 @@ from kvcore.node import frames
 from kvcore.node.config import ClusterConfig, NodeConfig
 from kvcore.node.io import ClientConnected, ClientData, PeerClosed, PeerConnected, PeerData
 from kvcore.node.peers import introduction
+from kvcore.raft.messages import Beat
 from tests.support.driven import CONNECT, Driver
 
 CLUSTER = ClusterConfig("C", 2)
@@ -25,6 +26,8 @@ class Victim(Driver):
         peers = self.node.peers
         peers.on_raft = lambda *said: self.calls.append(said)
         peers.on_note = lambda *said: self.calls.append(said)
+        peers.on_beats = lambda *said: self.calls.append(said)
+        peers.on_heard = lambda *said: self.calls.append(said)
         self.turn(ClientConnected(1, "127.0.0.1", 5001))
         self.turn(ClientData(1, CONNECT + b"SUB > 2\r\nSUB > q 3\r\n"))
         self.before = self.state()
@@ -52,6 +55,8 @@ GOOD = [
     b"".join(frames.carried("x", "y", "r", b"NATS/1.0\r\n\r\n", b"hi", queues=("q",)) or ()),
     b"".join(frames.for_group(7, b"raft")),
     frames.note(7, {"do": "it"}),
+    frames.beats([(7, Beat(1, 2, 1))]),
+    frames.heard([(7, 1, 2)]),
     HELLO,
 ]
 

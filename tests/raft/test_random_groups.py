@@ -17,6 +17,27 @@ def test_groups_agree_after_any_weather(names):
     assert all(counts[kind] > 0 for kind in ("lost", "doubled", "crash", "cut", "transfer")), counts
 
 
+@pytest.mark.parametrize("memory", [False, True])
+def test_groups_that_beat_agree_after_any_weather(memory):
+    taken = changes = 0
+    for seed in range(3):
+        run = Storm(seed, "abc", memory=memory, beats=True)
+        for step in range(3000):
+            if step % 300 < 200:
+                run.step()
+            else:  # idle for a while, with a fault now and then
+                for server in run.net.servers.values():
+                    run.net.sync(server)
+                run.net.pass_time(50)
+                if run.random.random() < 0.05:
+                    run.fault()
+        taken += run.net.beats_taken
+        changes += run.counts["crash"] + run.counts["duel"] + run.counts["cut"]
+        run.calm()
+    assert taken > 500
+    assert changes > 30
+
+
 def test_a_group_in_memory_survives_one_crash_at_a_time():
     crashes = 0
     for seed in range(6):

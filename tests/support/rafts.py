@@ -3,6 +3,9 @@
 Messages lie in a list until a test delivers, loses, doubles or reorders them. Each server
 has a disk that keeps what was synced: a crash forgets the rest. Every message goes through its
 bytes, and `kvcore.check.invariants` looks on after each step, if a test wants it.
+
+With `beats` leaders send beats for heartbeats. Each one that is taken is compared with the
+AppendEntries that it stands for.
 """
 
 from dataclasses import dataclass, field, replace
@@ -12,6 +15,7 @@ from kvcore.raft import replication
 from kvcore.raft.codec import decode_message, encode_message
 from kvcore.raft.core import Raft
 from kvcore.raft.entry import Entry, EntryKind, HardState, Members, decode_members
+from kvcore.raft.messages import AppendReply, Beat
 from kvcore.raft.rules import PAPER
 from kvcore.raft.state import Role, founded, joining, recovered
 
@@ -44,18 +48,36 @@ class Server:
     is_up: bool = True
 
 
+@dataclass(frozen=True)
+class Beating:
+    """A beat on its way."""
+
+    sender: str
+    beat: Beat
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A beat was taken; on its way to the leader."""
+
+    sender: str
+    term: int
+
+
 class Net:
     """`names` found a group together. `auto_sync`: what is written is durable at once."""
 
     def __init__(
         self, names="abc", *, rules=PAPER, auto_sync=True, seed=1, memory=False, learners=(),
         observe=None, forgets_votes=False, acks_early=False,
-        one_at_a_time=False,
+        one_at_a_time=False, beats=False,
     ):  # fmt: skip
         self.names = list(names)
         self.random = Random(seed)
         self.rules = rules
         self.now = 0
+        self.beats = beats
+        self.beats_taken = 0
         self.auto_sync = auto_sync
         self.memory = memory
         self.flying: list = []
@@ -163,8 +185,39 @@ class Net:
         to, message = self.flying[place] if keep else self.flying.pop(place)
         server = self.servers.get(to)
         if server is not None and server.is_up and (message.sender, to) not in self.cut:
-            server.raft.step(message, self.now)
+            if isinstance(message, Beating):
+                self.hear(server, message)
+            elif isinstance(message, Taken):
+                server.raft.beat_taken(message.sender, message.term, self.now)
+            else:
+                server.raft.step(message, self.now)
             self.settle(server)
+
+    def beat(self, server):
+        """A leader's heartbeat, as a beat where that says all."""
+        told = server.raft.beat(self.now)
+        beat, names = told or (None, ())
+        for name in names:
+            if (server.name, name) not in self.cut:
+                self.flying.append((name, Beating(server.name, beat)))
+        self.settle(server)
+        return names
+
+    def hear(self, server, message):
+        before = server.raft.state
+        if not server.raft.step_beat(message.sender, message.beat, self.now):
+            return
+        self.beats_taken += 1
+        twin = Raft(before, PAPER, TIMERS, now=self.now)
+        twin.step(message.beat.spelled_out(message.sender), self.now)
+        ready, term, last = twin.ready(), message.beat.term, message.beat.last
+        assert twin.state == server.raft.state == before
+        reply = AppendReply(server.name, term, is_taken=True, index=last)
+        assert ready.is_durable
+        assert ready.send_after_persist == ((message.sender, reply),)
+        assert before.unsynced == ready.send_now == ready.committed == ()
+        if (server.name, message.sender) not in self.cut:
+            self.flying.append((message.sender, Taken(server.name, term)))
 
     def deliver_between(self, sender, to):
         """Deliver the oldest message from one to another."""
@@ -184,9 +237,15 @@ class Net:
         """Let time pass, and the timers that are due."""
         self.now += ms * MS
         for server in self.servers.values():
-            if server.is_up:
+            if server.is_up and self.beats and self._is_beat_due(server.raft):
+                self.beat(server)
+            elif server.is_up:
                 server.raft.on_timer(self.now)
                 self.settle(server)
+
+    def _is_beat_due(self, raft):
+        at = raft.deadline()
+        return raft.role is Role.LEADER and at is not None and at <= self.now
 
     def pass_time(self, ms, step=10):
         for _ in range(0, ms, step):
