@@ -13,7 +13,8 @@ its trace and, for what clients did, of a `Wire` that listened to them.
 Left out: worlds of real servers; they keep no common trace.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kvcore.lab.exchanges import told
 from kvcore.lab.pictures import cut_now, group_of
@@ -21,9 +22,10 @@ from kvcore.lab.simulated import SimulatedCluster
 from kvcore.limits import MILLISECOND_NS, Nanos
 from kvcore.node.node import Node
 from kvcore.raft.state import Role
+from kvcore.sim.views import View
 from kvcore.sim.wire import Exchange, Wire
 from kvcore.viz.replay import logs_at
-from kvcore.viz.serverlogs import Pointers, ServerLog
+from kvcore.viz.serverlogs import LogEntry, Pointers, ServerLog
 from kvcore.viz.spacetime import Operation, Story
 from kvcore.viz.storyline import story_of
 
@@ -31,9 +33,40 @@ from kvcore.viz.storyline import story_of
 def group_logs(
     cluster: SimulatedCluster, bucket: str, *, at: Nanos | None = None
 ) -> tuple[ServerLog, ...]:
-    """Each server's log of the bucket's group, truncated entries included; for `server_logs`."""
+    """Each server's log of the bucket's group, truncated entries included; for `server_logs`.
+
+    What a power cut took is in no trace: as of now, entries that a running server no longer has
+    count as truncated.
+    """
     world = cluster.simulation
-    return logs_at(world.records, group_of(bucket), at=at, servers=tuple(world.hosts))
+    logs = logs_at(world.records, group_of(bucket), at=at, servers=tuple(world.hosts))
+    if at is not None:
+        return logs
+    texts = {(e.index, e.term): e.text for log in logs for e in log.entries if e.text}
+    views = {each.server: each for each in world.views(group_of(bucket))}
+    return tuple(_as_it_is(log, views.get(log.name), texts) for log in logs)
+
+
+def _as_it_is(log: ServerLog, view: View | None, texts: Mapping[tuple[int, int], str]) -> ServerLog:
+    """A log as the trace tells it, held against the one that its server has."""
+    if view is None or not view.role:
+        return log
+    there = {(place.index, place.term): None for place in view.log}
+    first = view.log[0].index if view.log else view.last_index + 1
+    told = {(each.index, each.term): each for each in log.entries}
+    gone = [e for at, e in told.items() if e.index >= first and at not in there]
+    if not gone and all(at in told for at in there):
+        return replace(log, commit=min(log.commit, view.last_index))
+    compacted = [each for each in log.entries if each.index < first]
+    kept = [told.get(at) or LogEntry(*at, texts.get(at, "")) for at in there]
+    known = {(each.index, each.term): None for each in log.truncated}
+    lost = [each for each in gone if (each.index, each.term) not in known]
+    return replace(
+        log,
+        entries=(*compacted, *kept),
+        commit=min(view.commit, view.last_index),
+        truncated=(*log.truncated, *lost),
+    )
 
 
 def group_pointers(cluster: SimulatedCluster, bucket: str) -> tuple[Pointers, ...]:

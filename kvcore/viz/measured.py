@@ -111,9 +111,17 @@ class SyncPoint:
 
 
 def loss_curve(
-    points: Sequence[SyncPoint], *, title: str, alt: str = "", theme: Theme = "light"
+    points: Sequence[SyncPoint],
+    *,
+    title: str,
+    unit: str = "a second",
+    alt: str = "",
+    theme: Theme = "light",
 ) -> Plot:
-    """Throughput against the window in which acked writes may be lost (0: none are)."""
+    """Throughput against the window in which acked writes may be lost (0: none are).
+
+    `unit` follows each number: where a rate would only tell of one machine, "% of the fastest".
+    """
     assert points, "a curve needs a point"
     ordered = sorted(points, key=lambda each: each.window_seconds)
     smallest = min((e.window_seconds for e in ordered if e.window_seconds), default=1.0)
@@ -130,7 +138,7 @@ def loss_curve(
         axes.yaxis.set_major_formatter("{x:,.0f}")
         for at, each in zip(places, ordered, strict=True):
             axes.annotate(
-                f"{each.name}\n{each.writes_per_second:,.0f} a second",
+                f"{each.name}\n{each.writes_per_second:,.0f} {unit}",
                 (at, each.writes_per_second),
                 xytext=(7, -5),
                 textcoords="offset points",
@@ -140,15 +148,15 @@ def loss_curve(
         axes.set_xticks(places, [_duration(each.window_seconds) for each in ordered])
         axes.minorticks_off()
         axes.set_xlabel("acked writes that a power cut may take: the last …")
-        axes.set_ylabel("writes a second")
+        axes.set_ylabel(f"writes, {unit}")
     told = "; ".join(
-        f"{e.name} {e.writes_per_second:,.0f} a second, {_duration(e.window_seconds)} at risk"
+        f"{e.name} {e.writes_per_second:,.0f} {unit}, {_duration(e.window_seconds)} at risk"
         for e in ordered
     )
     rows = tuple(
         (e.name, _duration(e.window_seconds), f"{e.writes_per_second:,.0f}") for e in ordered
     )
-    table = Table(("sync", "acked writes at risk", "writes a second"), rows)
+    table = Table(("sync", "acked writes at risk", f"writes, {unit}"), rows)
     return Plot(figure, alt or f"{title}. {told}.", table)
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from nats.errors import TimeoutError as NatsTimeoutError
 
+from kvcore.lab.cluster import run_apart
 from kvcore.lab.exchanges import record
 from kvcore.lab.pictures import group_nodes, look, server_cards
 from kvcore.lab.simulated import SimulatedCluster
@@ -188,3 +189,26 @@ def test_a_card_names_the_engine_that_keeps_the_bucket():
         world.run(scene())
         nodes = group_nodes(SimulatedCluster(world), "m")
         assert [each.engine for each in nodes] == ["memory"] * 3
+
+
+def test_entries_that_a_power_cut_took_are_truncated_in_the_picture_of_that_server():
+    async def script(cluster):
+        client = await cluster.connect()
+        kv = await client.jetstream().create_key_value(bucket="b", replicas=3)
+        for number in range(5):
+            await kv.put(f"k{number}", b"v")
+            await asyncio.sleep(0.1)
+        leader = await cluster.leader("b")
+        hurt = next(each.name for each in cluster.servers if each.name != leader)
+        others = [each.name for each in cluster.servers if each.name != hurt]
+        await cluster.partition([hurt], others)
+        await cluster.power_cut(hurt)
+        await cluster.restart(hurt)
+        real = next(each for each in cluster.views("b") if each.server == hurt)
+        told = next(each for each in group_logs(cluster, "b") if each.name == hurt)
+        return real, told
+
+    real, told = run_apart(script, seed=4, servers=3, sync="never")
+    assert [(e.index, e.term) for e in told.entries] == [(p.index, p.term) for p in real.log]
+    assert told.truncated
+    assert real.last_index < told.truncated[-1].index

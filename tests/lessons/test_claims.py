@@ -36,6 +36,12 @@ SHOWN = {
         "c is       b'plum'",
         "wrong last sequence: 5",
     ],
+    10: [
+        "memory, file or rocksdb",
+        "rocksdb: 10025 invalid JSON",
+        "a kvcore extension",
+        "happened   only the power cut",
+    ],
     11: [
         "levers are mostly the configuration of the stream",
         "policy: new",
