@@ -30,7 +30,7 @@ from kvcore.sim.operations import Entry
 from kvcore.sim.wire import Exchange, Wire
 
 REQUESTS_MOST = 300
-CALL_SECONDS = 20.0
+CALL_SECONDS = 10.0
 TIMEOUT_SECONDS = 0.5
 
 
