@@ -9,12 +9,14 @@ its trace and, for what clients did, of a `Wire` that listened to them.
     show(story_picture(group_story(cluster, "b", since=began, wire=wire), title="…"))
     logs = group_logs(cluster, "b")
     show(server_logs(logs, pointers=group_pointers(cluster, "b"), title="After the heal"))
+    for step in group_steps(cluster, "b", since=began, wire=wire):
+        print(step)                          # the same in words; step.at is its moment
 
 Left out: worlds of real servers; they keep no common trace.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from kvcore.lab.exchanges import told
 from kvcore.lab.pictures import cut_now, group_of
@@ -24,6 +26,7 @@ from kvcore.node.node import Node
 from kvcore.raft.state import Role
 from kvcore.sim.views import View
 from kvcore.sim.wire import Exchange, Wire
+from kvcore.trace import Trace
 from kvcore.viz.replay import logs_at
 from kvcore.viz.serverlogs import LogEntry, Pointers, ServerLog
 from kvcore.viz.spacetime import Operation, Story
@@ -113,6 +116,64 @@ def group_story(
         operations=_operations(wire, since, end),
         heartbeats=heartbeats,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a server or a client did; `at` is a moment of the world's."""
+
+    at: Nanos
+    ms: float
+    who: str
+    does: str
+
+    def __str__(self) -> str:
+        return f"{self.ms:7.2f} ms  {self.who:<3} {self.does}"
+
+
+def group_steps(
+    cluster: SimulatedCluster, bucket: str, *, since: Nanos, wire: Wire | None = None
+) -> list[Step]:
+    """What the bucket's group did with its log from a moment on, and what clients heard of it."""
+    group = group_of(bucket)
+    found = [
+        (record.time, record.server, _in_words(record))
+        for record in cluster.simulation.records
+        if record.time >= since and record.fields.get("group") == group
+    ]
+    for each in wire.exchanges if wire is not None else ():
+        call = told(each)
+        if each.sent < since or call.asks.startswith("asks "):
+            continue
+        found.append((each.sent, each.client, call.asks))
+        if each.heard is not None:
+            found.append((each.heard, each.client, f"hears: {call.gets}"))
+    found.sort(key=lambda step: step[0])
+    return [Step(at, (at - since) / MILLISECOND_NS, who, does) for at, who, does in found if does]
+
+
+def _in_words(record: Trace) -> str:
+    """What a record of the group says of its log; empty if it speaks of something else."""
+    facts = record.fields
+    match record.kind, facts.get("rpc"):
+        case "append", _:
+            return f"appends entry {facts['first']} to its log"
+        case "commit", _:
+            return f"commits up to entry {facts['index']}"
+        case "apply", _:
+            return f"applies entry {facts['index']}"
+        case "truncate", _:
+            return f"cuts off its log from entry {facts['from']} on"
+        case "role", _:
+            return f"is {facts['role']} in term {facts['term']}"
+        case "peer-send", "AppendEntries" if "texts" in facts:
+            return f"sends {facts['to']} entry {facts['first']}"
+        case "peer-send", "AppendEntries":
+            return f"tells {facts['to']}: committed up to {facts['commit']}"
+        case "peer-send", "AppendReply" if facts.get("ok"):
+            return f"answers {facts['to']}: my disk has up to {facts['index']}"
+        case _:
+            return ""
 
 
 def _operations(wire: Wire | None, since: Nanos, end: Nanos) -> list[Operation]:
