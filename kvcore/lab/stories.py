@@ -134,7 +134,10 @@ class Step:
 def group_steps(
     cluster: SimulatedCluster, bucket: str, *, since: Nanos, wire: Wire | None = None
 ) -> list[Step]:
-    """What the bucket's group did with its log from a moment on, and what clients heard of it."""
+    """What the bucket's group did with its log from a moment on, and what clients heard of it.
+
+    What a message says a second time is left out, and so are votes.
+    """
     group = group_of(bucket)
     found = [
         (record.time, record.server, _in_words(record))
@@ -149,7 +152,13 @@ def group_steps(
         if each.heard is not None:
             found.append((each.heard, each.client, f"hears: {call.gets}"))
     found.sort(key=lambda step: step[0])
-    return [Step(at, (at - since) / MILLISECOND_NS, who, does) for at, who, does in found if does]
+    steps: dict[tuple[str, str, Nanos], Step] = {}
+    for at, who, does in found:  # what heartbeats say again is no news
+        is_said = does.startswith(("tells ", "answers "))
+        step = Step(at, (at - since) / MILLISECOND_NS, who, does)
+        if does:
+            steps.setdefault((who, does, 0 if is_said else at), step)
+    return list(steps.values())
 
 
 def _in_words(record: Trace) -> str:

@@ -25,6 +25,13 @@ SHOWN = {
         "r1, one copy",
         "more than half",
     ],
+    7: [
+        "not only stored locally",
+        "happened   the ack, as before",
+        "happened   nothing at all",
+        "happened   an ack, and is gone",
+        "happened   yes: e may overwrite it",
+    ],
     8: [
         "A partition isolates two servers",
         "last writer wins",
