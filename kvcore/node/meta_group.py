@@ -125,6 +125,8 @@ class MetaReplica:
         come."""
         if not self.group.term and not self.group.last_index:
             self.group = self._grouped(founded(self._server_name, Members(founders)))
+            if self._server_name == min(founders):
+                self.group.stand()  # nobody leads it, which no time-out has to find out
             self._around.touch(self)
 
     @property

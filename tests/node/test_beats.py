@@ -8,6 +8,7 @@ from kvcore import limits
 from kvcore.node.frames import Beats, ForGroup, Heard, Reader
 from kvcore.node.groups import Role
 from kvcore.raft.messages import Beat
+from tests.support.mesh import Mesh
 from tests.support.trio import Trio
 
 STREAMS = [f"s{number}" for number in range(6)]
@@ -97,3 +98,9 @@ def test_beats_and_answers_for_a_group_that_is_gone_are_nobodys(trio):
     node.peers.on_beats("b", ((999, Beat(1, 1, 1)),))
     node.peers.on_heard("b", ((999, 1, 1),))
     assert node.effects().peers == {}
+
+
+def test_servers_that_found_a_cluster_elect_without_waiting_for_a_time_out():
+    mesh = Mesh("a", "b", "c", jetstream=True)
+    mesh.wait(limits.ELECTION_MIN_NS / limits.SECOND_NS / 3)
+    assert [name for name, node in mesh.nodes.items() if node.is_leading] == ["a"]
