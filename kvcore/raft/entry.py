@@ -20,7 +20,7 @@ the entry when it goes to other servers, and says where a byte was lost.
 Left out: which key they stand under; that is the host's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from struct import Struct
 from struct import error as StructError  # noqa: N812 - it is a class
@@ -37,12 +37,16 @@ class EntryKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One place in the log."""
+    """One place in the log.
+
+    `raw` is its bytes, once somebody has asked for them, or as they came: no part of the value.
+    """
 
     index: int
     term: int
     kind: EntryKind
     data: bytes
+    raw: bytes = field(default=b"", init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,7 @@ class CodecError(ValueError):
 
 _CRC = Struct(">I")
 _ENTRY = Struct(">QQB")
+_KINDS = {int(kind): kind for kind in EntryKind}
 _TERM = Struct(">Q")
 _LENGTH = Struct(">H")
 _END = b"\xff"  # of a name: no UTF-8 has this byte
@@ -103,19 +108,25 @@ _RECOVERING, _HAS_MEMBERS = 1, 2  # flags of a hard state
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """An entry's bytes, the same on disk and between servers."""
-    head = _ENTRY.pack(entry.index, entry.term, entry.kind)
-    return b"".join((_CRC.pack(crc32(entry.data, crc32(head))), head, entry.data))
+    """An entry's bytes, the same on disk and between servers, and made once for all of them."""
+    raw = entry.raw
+    if not raw:
+        head = _ENTRY.pack(entry.index, entry.term, entry.kind)
+        raw = b"".join((_CRC.pack(crc32(entry.data, crc32(head))), head, entry.data))
+        object.__setattr__(entry, "raw", raw)
+    return raw
 
 
 def decode_entry(data: bytes) -> Entry:
     """The entry that `encode_entry` wrote; raises `CodecError` for anything else."""
-    body = _checked(data, _ENTRY.size, "log entry")
-    index, term, kind = _ENTRY.unpack_from(body)
-    try:
-        return Entry(index, term, EntryKind(kind), body[_ENTRY.size :])
-    except ValueError as error:
-        raise CodecError(f"log entry {index} is of the unknown kind {kind}") from error
+    _checked(data, _ENTRY.size, "log entry")
+    index, term, number = _ENTRY.unpack_from(data, _CRC.size)
+    kind = _KINDS.get(number)
+    if kind is None:
+        raise CodecError(f"log entry {index} is of the unknown kind {number}")
+    entry = Entry(index, term, kind, data[_CRC.size + _ENTRY.size :])
+    object.__setattr__(entry, "raw", data)
+    return entry
 
 
 def encode_members(members: Members) -> bytes:

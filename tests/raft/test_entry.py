@@ -1,5 +1,6 @@
 """What consensus stores, byte by byte: the final form, from the first version on."""
 
+from dataclasses import replace
 from zlib import crc32
 
 import pytest
@@ -76,3 +77,13 @@ def test_values_are_equal_and_hash_by_content():
     assert hash(Entry(1, 1, EntryKind.NOOP, b"a")) == hash(Entry(1, 1, EntryKind.NOOP, b"a"))
     assert HardState(1, "a") == HardState(1, "a")
     assert len({HardState(1, "a"), HardState(1, "a"), HardState(2, "a")}) == 2
+
+
+def test_an_entrys_bytes_are_made_once_and_travel_on_as_they_came():
+    entry = Entry(7, 2, EntryKind.COMMAND, b"data")
+    assert encode_entry(entry) is encode_entry(entry)
+    came = bytes(bytearray(encode_entry(entry)))
+    assert encode_entry(decode_entry(came)) is came
+    assert decode_entry(came) == Entry(7, 2, EntryKind.COMMAND, b"data")
+    changed = replace(entry, term=3)
+    assert decode_entry(encode_entry(changed)).term == 3
