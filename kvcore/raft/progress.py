@@ -112,6 +112,12 @@ class Progress(NamedTuple):
             sending=Sending(),
         )
 
+    def fallen_back(self, index: int) -> "Progress":
+        """After a refusal of what it had: a crash has taken unsynced entries from it. An old
+        refusal that arrives late costs no more than sending again."""
+        assert index < self.match, "it has all that it had"
+        return self._replace(match=index).probing(index + 1)
+
     def lost(self, recover_to: int) -> "Progress":
         """After the follower said that it lost its log: nothing that it had counts any more."""
         assert recover_to >= 0, "up to somewhere"

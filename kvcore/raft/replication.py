@@ -18,7 +18,8 @@ Left out: followers whose next entry is trimmed here; `snapshot.py`.
 """
 
 from kvcore.raft import membership, reads, transfer
-from kvcore.raft.entry import Entry
+from kvcore.raft.entry import Entry, Members
+from kvcore.raft.log import Log
 from kvcore.raft.messages import AppendEntries, AppendReply
 from kvcore.raft.part import Part, has_change
 from kvcore.raft.progress import Mode, Progress
@@ -127,6 +128,12 @@ def on_append(part: Part, message: AppendEntries) -> None:
         part.promise(message.sender, _refusal(state, message))
         return
     last = previous + len(entries)
+    if keep < state.delivered:
+        forget(
+            part, state.hard.members or state.members
+        )  # what was committed is not: elsewhere a disk has broken its promise
+        part.promise(message.sender, _refusal(part.state, message))
+        return
     if keep < log.last_index or (entries and last > keep):
         _take(part, keep, entries[keep - previous :] if keep >= previous else entries)
     commit = min(message.commit, last, part.state.log.last_index)
@@ -155,12 +162,25 @@ def _take(part: Part, keep: int, entries: tuple[Entry, ...]) -> None:
             cut=cut,
             handed=min(state.handed, keep),
             persisted=min(state.persisted, keep),
-            commit=min(state.commit, keep),  # never happens with the paper's rules
+            commit=min(state.commit, keep),  # never happens with the paper's rules and disks
             unsynced=tuple(mark._replace(last=min(mark.last, keep)) for mark in state.unsynced),
         )
     part.state = state._replace(log=log)
     if keep < state.members_index or has_change(entries):
         membership.read_log(part)
+
+
+def forget(part: Part, members: Members) -> None:
+    """Let the log and the machine's state go, and with them what was promised."""
+    state = part.state
+    part.state = state._replace(
+        hard=state.hard.recovering(is_recovering=True), hard_handed=False,
+        log=Log(1, (), members), members=members, members_index=0,
+        persisted=0, commit=0, handed=0, delivered=0, cut=0,
+        unsynced=tuple(mark._replace(last=0) for mark in state.unsynced),
+        installing=None,
+    )  # fmt: skip
+    part.wipe, part.chunk = True, None
 
 
 def _refusal(state: State, message: AppendEntries) -> AppendReply:
@@ -201,7 +221,9 @@ def on_reply(part: Part, reply: AppendReply) -> None:
         progress = progress._replace(recover_to=-1)  # less it may have said before its loss
     if reply.is_taken:
         progress = progress.taken(reply.index)
-    elif reply.index >= progress.match and progress.mode is not Mode.SNAPSHOT:
+    elif reply.index < progress.match and progress.mode is not Mode.SNAPSHOT:
+        progress = progress.fallen_back(reply.index)
+    elif progress.mode is not Mode.SNAPSHOT:
         log = part.state.log
         place = max(log.last_agreement(reply.index, reply.conflict_term), progress.match)
         progress = progress.probing(place + 1)

@@ -33,7 +33,7 @@ from kvcore.raft.log import Log
 from kvcore.raft.messages import InstallSnapshot, SnapshotReply
 from kvcore.raft.part import NEVER, Part
 from kvcore.raft.progress import Mode, Sending
-from kvcore.raft.replication import advance
+from kvcore.raft.replication import advance, forget
 from kvcore.raft.state import Installing, Role
 
 
@@ -159,20 +159,10 @@ def _answer(part: Part, index: int, offset: int, *, is_installed: bool) -> Snaps
 
 def _erase(part: Part, message: InstallSnapshot) -> None:
     """The first piece: the old state and the old log go, and with them what was promised."""
-    state = part.state
-    assert message.last_index > state.commit, "what is committed here doesn't go for less"
-    members = decode_members(message.members)
-    part.state = state._replace(
-        hard=state.hard.recovering(is_recovering=True), hard_handed=False,
-        log=Log(1, (), members), members=members, members_index=0,
-        persisted=0, commit=0, handed=0, delivered=0, cut=0,
-        unsynced=tuple(mark._replace(last=0) for mark in state.unsynced),
-        installing=Installing(
-            message.last_index, message.last_term, message.members, 0, message.term
-        ),
-    )  # fmt: skip
-    part.wipe = True
-    part.chunk = None
+    assert message.last_index > part.state.commit, "what is committed here doesn't go for less"
+    forget(part, decode_members(message.members))
+    installing = Installing(message.last_index, message.last_term, message.members, 0, message.term)
+    part.state = part.state._replace(installing=installing)
 
 
 def installed(part: Part, index: int) -> None:

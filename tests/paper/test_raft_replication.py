@@ -1,5 +1,7 @@
 """Sections 5.3, 5.4.2 and 8 of the Raft paper, 6.4 and 10.2.1 of the thesis: the log."""
 
+from dataclasses import replace
+
 import pytest
 
 from kvcore import limits
@@ -9,7 +11,7 @@ from kvcore.raft.log import Log
 from kvcore.raft.messages import AppendEntries, AppendReply
 from kvcore.raft.progress import Mode
 from kvcore.raft.rules import advance_commit, append_entries, may_serve_read
-from kvcore.raft.state import NotLeader
+from kvcore.raft.state import NotLeader, Role
 from tests.support.rafts import Net, figure_8
 
 
@@ -251,3 +253,45 @@ def test_a_read_before_the_terms_first_commit_waits_for_it__s8():
     assert not may_serve_read(2, 3, is_term_committed=False)
     assert not may_serve_read(1, 3, is_term_committed=True)
     assert may_serve_read(2, 3, is_term_committed=True)
+
+
+def lose(net, name, index):
+    """A crash takes the entries after `index` from a server although it had promised them."""
+    net.crash(name)
+    disk = net.servers[name].synced
+    net.servers[name].synced = replace(
+        disk, log=tuple(e for e in disk.log if e.index <= index),
+        machine=tuple(item for item in disk.machine if item[0] <= index),
+        applied=min(disk.applied, index),
+    )  # fmt: skip
+    net.restart(name)
+
+
+def test_a_follower_whose_disk_lost_its_tail_is_sent_it_again_by_the_same_leader():
+    net = Net("abc")
+    net.elect("a")
+    net.propose("a", b"1", b"2", b"3")
+    net.pass_time(100)
+    lose(net, "b", 3)
+    assert net.values("b") == [b"1"]
+    net.pass_time(200)
+    assert net["a"].role is Role.LEADER
+    assert net.values("b") == [b"1", b"2", b"3"]
+
+
+def test_a_server_that_applied_what_a_majority_lost_begins_anew():
+    net = Net("abc")
+    net.elect("a")
+    net.propose("a", b"1", b"2", b"3")
+    net.pass_time(100)
+    net.crash("a")
+    lose(net, "b", 3)
+    lose(net, "c", 3)
+    net.elect("b")
+    net.propose("b", b"other")
+    net.run()
+    net.restart("a")
+    net.pass_time(200)
+    assert net.values("b") == [b"1", b"other"]
+    assert net.values("a") == net.values("c") == net.values("b")
+    assert not net["a"].is_recovering
