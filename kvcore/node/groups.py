@@ -110,6 +110,7 @@ class Group(Generic[C, O]):
         self._commands: dict[int, C] = {}  # proposed here, not yet applied
         self._unsynced: deque[_Batch] = deque()
         self._mark = 0  # the last `Ready` of this turn that must be synced
+        self.is_vital = False  # whether the last `flush` has what is synced by any policy
         self._old_upto = state.last_index  # found when the process began
         self._old: list[O] = []
         self._outcomes: list[O] = []
@@ -266,6 +267,7 @@ class Group(Generic[C, O]):
         if self.engine == MEMORY:  # no crash takes back less than everything
             self._log.trim(self._raft, self.applied)
         mark, self._mark = self._mark, 0
+        self.is_vital, self._log.has_vital = self._log.has_vital, False
         return mark
 
     def persisted(self, mark: int) -> None:

@@ -131,7 +131,8 @@ class Effects:
     `writes` maps a connection to its bytes, joined; `batches` maps an engine's name
     ("file", "memory", "rocksdb") to what it must write; `sync` asks that every engine be
     synced that was written since its last sync, and answered with `Synced(sync)`; tickets
-    ascend, and a later one covers the earlier.
+    ascend, and a later one covers the earlier. `is_vital`: this sync is made and awaited whatever
+    the driver's policy is, and so is each that comes before its answer.
     `peers` maps a peer's name to the bytes for it; `unlinks` names links to be closed after
     that, for the node found no sense in what came.
     """
@@ -142,3 +143,4 @@ class Effects:
     sync: int | None = None
     peers: Mapping[str, bytes] = field(default_factory=dict)
     unlinks: tuple[str, ...] = ()
+    is_vital: bool = False

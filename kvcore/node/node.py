@@ -169,7 +169,9 @@ class Node(Observed):
         sync = self._replicas.finish_turn()
         writes, closes = self._broker.drain()
         batches = {engine: batch for engine, o in self._overlays.items() if (batch := o.take())}
-        return Effects(writes, closes, batches, sync, *self.peers.drain())
+        peers, unlinks = self.peers.drain()
+        is_vital = self._replicas.is_vital
+        return Effects(writes, closes, batches, sync, peers, unlinks, is_vital)
 
     def deadline(self) -> Nanos | None:
         """When the next `TimerFired` is wanted; a time in the past is at once."""

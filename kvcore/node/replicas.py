@@ -82,6 +82,7 @@ class Replicas:
         self._later: deque[tuple[int, list[Callable[[], None]]]] = deque()
         self._led: dict[Replica, int] = {}  # who leads here, and since which term
         self._early: deque[tuple[int, str, bytes]] = deque(maxlen=_EARLY_COUNT)
+        self.is_vital = False  # whether the last turn's batch must be synced by any policy
 
     def __iter__(self) -> Iterator[Replica]:
         return iter(self._by_gid.values())
@@ -218,6 +219,7 @@ class Replicas:
     def finish_turn(self) -> int | None:
         """Let each group that was touched put its part into the batch, and deliver. Returns
         the ticket of the sync that the batch needs, None if nothing waits for it."""
+        self.is_vital = False
         meta = self._by_gid.get(META_GID)  # first, for it may take others away
         if meta is not None and meta in self._touched:
             self._finish(meta)
@@ -239,6 +241,7 @@ class Replicas:
             mark = group.flush()
             if mark:
                 self._awaiting.append((replica, mark))
+                self.is_vital = self.is_vital or group.is_vital
             self._carry_out(replica)
             if replica.is_leading and not is_polled:
                 is_polled = True

@@ -11,6 +11,11 @@ sent everything; and it trims seldom, a thousand entries at a time.
 
 The log of a group on the `memory` engine is in memory alone; term and vote never are.
 
+Operators may let acknowledgements go before the sync (`--sync`). Then entries of streams may be
+lost, and nothing else: term and vote, and whatever the meta group decides, are synced and
+awaited by any policy (`has_vital`). Else a server might vote twice in a term, or give a stream
+an identity that another one has had.
+
 Left out: reading it all again (`group_records.py`).
 """
 
@@ -37,11 +42,14 @@ class StoredLog:
         self._hard = hard
         self._in_memory = engine == MEMORY
         self._first = first
+        self.has_vital = False  # whether something was written that is synced by any policy
         self._bytes = 0  # of commands, since the log was trimmed last
 
     def write(self, ready: Ready) -> bool:
         """Put what has to be kept into the batch; whether a sync must come before it counts."""
         gid, records = self._gid, self._records
+        if ready.hard is not None or (gid == keys.META_GID and not ready.is_durable):
+            self.has_vital = True
         if ready.hard is not None:
             self._hard.put(keys.hard_state(gid), encode_hard_state(ready.hard))
         for entry in ready.entries:

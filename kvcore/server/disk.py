@@ -48,7 +48,7 @@ class Disk:
     def request(self, ticket: int) -> None:
         """Sync all that has been written; tickets ascend, and a later one covers the earlier."""
         if self._busy:
-            self._wanted = ticket
+            self._wanted = max(ticket, -1 if self._wanted is None else self._wanted)
             return
         self._busy = True
         if self._thread is None:

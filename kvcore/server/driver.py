@@ -9,7 +9,8 @@ The order inside a flush is what makes an ack true. Batches are written before t
 asked for; an ack is born when `Synced` is handled, so it leaves in a later flush than the
 one that wrote its record; and a store that fails ends the server before anything else
 leaves. `sync` decides when `Synced` comes: `always` after the disk said so, `interval` and
-`never` at once, which is faster and is how acked writes get lost.
+`never` at once, which is faster and is how acked writes get lost. What a turn calls vital
+waits for the disk by any policy.
 
     data_received ──▶ node.handle ──▶ (end of turn) node.effects ──▶ write, send, sync
                                             ▲                                      │
@@ -47,6 +48,7 @@ from kvcore.server.clients import Clients
 from kvcore.server.disk import Disk
 from kvcore.server.settings import Sync
 from kvcore.storage.base import Storage, StorageError
+from kvcore.storage.memory import MemoryStorage
 
 
 class Core(Protocol):
@@ -129,6 +131,8 @@ class Driver:
         self._timer_polls = False  # the sockets are being read before it counts
         self._timer_due = False
         self._asked = self._answered = -1  # the highest tickets
+        self._has_disk = any(type(store) is not MemoryStorage for store in stores.values())
+        self._is_vital = False  # whether the last ticket's sync is due by any policy
         self._unsynced_bytes = 0
         self._dirty = False
         self._ended = False
@@ -225,8 +229,9 @@ class Driver:
             self._take(TimerFired())
         try:
             while (ticket := self._flush()) is not None:
+                is_awaited = self._asked > self._answered  # answers keep their order
                 self._asked = ticket
-                if self._sync == "always":
+                if self._sync == "always" or self._is_vital or is_awaited:
                     self._disk.request(ticket)
                     break
                 self._dirty = True
@@ -257,6 +262,7 @@ class Driver:
                 self.links.send(peer, data)
             for peer in effects.unlinks:
                 self.links.unlink(peer)
+        self._is_vital = effects.is_vital and self._has_disk
         return effects.sync
 
     def _set_timer(self) -> None:
@@ -345,7 +351,7 @@ class Driver:
         self.order(Order.SHUT_DOWN)
         try:
             ticket = self._flush()
-            if self._sync != "never":
+            if self._sync != "never" or self._is_vital or self._asked > self._answered:
                 self._sync_stores()
             self._asked = self._asked if ticket is None else ticket
             if self._asked > self._answered:

@@ -77,7 +77,7 @@ def digest(effects: Effects) -> str:
             sha.update(b"%d %d\n" % (len(key), -1 if value is None else len(value)))
             sha.update(key)
             sha.update(value or b"")
-    sha.update(f"sync {effects.sync}\n".encode())
+    sha.update(f"sync {effects.sync} {effects.is_vital}\n".encode())
     return sha.hexdigest()[:16]
 
 

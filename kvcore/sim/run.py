@@ -198,7 +198,7 @@ class Run:
             self._disk_failed(error)
             return
         if effects.sync is not None:
-            self._sync(effects.sync)
+            self._sync(effects.sync, is_vital=effects.is_vital)
         for conn, data in effects.writes.items():
             self._write(conn, data)
         for conn in effects.closes:
@@ -244,8 +244,9 @@ class Run:
 
     # The disk.
 
-    def _sync(self, ticket: int) -> None:
-        if self.machine.sync_policy == "always":
+    def _sync(self, ticket: int, *, is_vital: bool) -> None:
+        is_awaited = self._syncing is not None  # answers keep their order
+        if self.machine.sync_policy == "always" or is_vital or is_awaited:
             if self._syncing is None:
                 self._begin(ticket)
             else:

@@ -65,7 +65,13 @@ def test_power_cuts_of_one_two_and_all_servers_lose_nothing_that_was_acked(chunk
 
 def test_with_a_sync_now_and_then_power_cuts_of_all_servers_lose_what_was_acked():
     outage = replace(CUTS, sync="interval", faults={"outage": 1}, count=1, is_watched=False)
-    lost = [storm(seed, outage).lost for seed in range(10)]
+    lost = []
+    for seed in range(10):
+        outcome = storm(seed, outage)
+        lost.append(outcome.lost)
+        kinds = [each.kind for each in outcome.violations]
+        assert "liveness" not in kinds, str(outcome)
+        assert "assertion" not in kinds, str(outcome)
     print("lost in each seed:", lost)
     assert sum(lost) > 0
 

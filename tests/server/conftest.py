@@ -20,6 +20,7 @@ class EchoCore:
         self._batch = Batch()
         self._waiting: list[tuple[int, int, bytes]] = []
         self._ticket = 0
+        self.is_vital = False
 
     def handle(self, event: Event, now: Nanos) -> None:
         self.events.append(event)
@@ -51,7 +52,8 @@ class EchoCore:
             sync = self._ticket
         writes, self._writes = self._writes, {}
         closes, self._closes = tuple(self._closes), []
-        return Effects(writes, closes, {"file": batch} if batch else {}, sync)
+        batches = {"file": batch} if batch else {}
+        return Effects(writes, closes, batches, sync, is_vital=self.is_vital)
 
     def deadline(self) -> Nanos | None:
         return self.wake

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable
 from typing import ClassVar
 
@@ -125,6 +126,35 @@ def test_without_sync_always_an_ack_does_not_wait_for_the_disk(core, disk, make_
         bench.driver.data(conn, b"x")
         await until(lambda: pipe.sent)
         assert disk.journal == ["write 1"]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("policy", ["interval", "never"])
+def test_what_is_vital_waits_for_the_disk_by_any_policy_and_so_does_what_follows(
+    core, disk, make_pipe, policy
+):
+    async def scenario() -> None:
+        bench = Bench(core, disk, sync=policy)
+        may_sync, synced = threading.Event(), disk.sync
+
+        def slowly() -> None:
+            assert may_sync.wait(30)
+            synced()
+
+        disk.sync = slowly
+        pipe = make_pipe()
+        conn = bench.driver.connected(pipe)
+        core.is_vital = True
+        bench.driver.data(conn, b"vital ")
+        await until(lambda: disk.journal == ["write 1"])
+        core.is_vital = False
+        bench.driver.data(conn, b"later")
+        await until(lambda: disk.journal == ["write 1", "write 1"])
+        assert pipe.sent == []
+        may_sync.set()
+        await until(lambda: b"".join(pipe.sent) == b"vital later")
+        assert disk.journal == ["write 1", "write 1", "sync", "sync"]
 
     run(scenario)
 
