@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
+SPREAD = ["-n", "2", "--dist", "worksteal"]  # few files, long tests that share nothing
 # Strict: every stored output is compared. A dead kernel hangs nbval without the time-out.
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=60", "-o", "filterwarnings="]
 
@@ -34,28 +35,27 @@ STAGES: dict[str, list[list[str]]] = {
     "architecture": [[*PYTEST, "tests/test_architecture.py", "tests/packaging"]],
     "unit": [
         [
-            *(*PYTEST, *PARALLEL, "tests/nats", "tests/storage", "tests/raft"),
-            *(
-                "tests/jetstream",
-                "tests/node",
-                "tests/security",
-                "tests/server",
-                "tests/cli",
-                "tests/viz",
-            ),
+            *(*PYTEST, *PARALLEL, "tests/nats", "tests/storage", "tests/raft", "tests/paper"),
+            *("tests/scenarios", "tests/jetstream", "tests/node", "tests/security"),
+            *("tests/server", "tests/cli", "tests/viz"),
         ]
     ],
     "simulation": [[*PYTEST, *PARALLEL, "tests/sim", "tests/lab"]],
+    "storms": [[*PYTEST, *SPREAD, "tests/check"]],
     "interop": [
         [*PYTEST, *PARALLEL, "tests/interop", "tests/fuzz", "tests/durability"],
         [*PYTEST, "tests/differential"],
     ],
     "lessons-stub": [
         [*PYTEST, *PARALLEL, *NBVAL, "course"],
-        [*PYTEST, "tests/lessons/test_structure.py", "tests/lessons/test_claims.py"],
+        [
+            *(*PYTEST, *PARALLEL, "tests/lessons/test_structure.py"),
+            *("tests/lessons/test_claims.py", "tests/lessons/test_levers.py"),
+            "tests/lessons/test_command_line_cells.py",
+        ],
     ],
-    "lessons-solution": [[*PYTEST, "tests/lessons/test_solutions.py"]],
-    "lessons-mutant": [[*PYTEST, "tests/lessons/test_mutants.py"]],
+    "lessons-solution": [[*PYTEST, *SPREAD, "tests/lessons/test_solutions.py"]],
+    "lessons-mutant": [[*PYTEST, *SPREAD, "tests/lessons/test_mutants.py"]],
     "browser": [[*PYTEST, "tests/browser"]],
 }
 
