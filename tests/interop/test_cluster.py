@@ -15,7 +15,7 @@ from tests.support.require import require
 from tests.support.wait import eventually
 
 KINDS = ("kvcore", "nats-server")
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 
 Both = dict[str, Cluster]
 

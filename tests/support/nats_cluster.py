@@ -23,9 +23,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import SystemRandom
 
 from tests.support import servers
 from tests.support.require import program
@@ -34,7 +35,8 @@ from tests.support.wait import eventually
 from tests.support.wire import Delivery, Wire
 
 SETTLE_S = 60.0  # nats-server elects within 4 to 9 s
-CLI_S = 30.0
+CLI_S = 60.0
+PORTS = (12_000, 32_000)
 NAME = "kvc"
 
 _CONFIG = """
@@ -59,12 +61,20 @@ authorization { users: [{user: app, password: app}, {user: sys, password: sys}] 
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports that nobody listens on just now.
+
+    They lie below those that the kernel hands out (from 32768 on), so that no connection
+    takes one while its server isn't up.
+    """
+    found: list[int] = []
+    chance = SystemRandom()
+    with ExitStack() as held:
+        while len(found) < count:
+            port = chance.randrange(*PORTS)
+            with suppress(OSError):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+                found.append(port)
+    return found
 
 
 @dataclass
