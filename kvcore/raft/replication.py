@@ -129,9 +129,8 @@ def on_append(part: Part, message: AppendEntries) -> None:
         return
     last = previous + len(entries)
     if keep < state.delivered:
-        forget(
-            part, state.hard.members or state.members
-        )  # what was committed is not: elsewhere a disk has broken its promise
+        # What was committed is not: elsewhere a disk has broken its promise.
+        forget(part, state.hard.members or state.members, cut=keep + 1)
         part.promise(message.sender, _refusal(part.state, message))
         return
     if keep < log.last_index or (entries and last > keep):
@@ -170,13 +169,16 @@ def _take(part: Part, keep: int, entries: tuple[Entry, ...]) -> None:
         membership.read_log(part)
 
 
-def forget(part: Part, members: Members) -> None:
-    """Let the log and the machine's state go, and with them what was promised."""
+def forget(part: Part, members: Members, *, cut: int = 0) -> None:
+    """Let the log and the machine's state go, and with them what was promised.
+
+    `cut` is the first entry that is known to be wrong, if the others are only forgotten.
+    """
     state = part.state
     part.state = state._replace(
         hard=state.hard.recovering(is_recovering=True), hard_handed=False,
         log=Log(1, (), members), members=members, members_index=0,
-        persisted=0, commit=0, handed=0, delivered=0, cut=0,
+        persisted=0, commit=0, handed=0, delivered=0, cut=cut,
         unsynced=tuple(mark._replace(last=0) for mark in state.unsynced),
         installing=None,
     )  # fmt: skip
