@@ -31,9 +31,11 @@ def live(seed):
 
 
 def test_a_server_that_crashes_keeps_what_it_acknowledged():
+    unknown = 0
     for seed in range(5):
         history, log = live(seed)
         assert [str(each) for each in judge(history, log)] == []
         assert history.count("ok") > 200
-        assert history.count("unknown") > 0
+        unknown += history.count("unknown")
         print(len(log), history.count("ok"), history.count("refused"), history.count("unknown"))
+    assert unknown > 0  # some crash took the answer to what was done; which seed's is chance
