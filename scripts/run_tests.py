@@ -51,7 +51,7 @@ STAGES: dict[str, list[list[str]]] = {
         [
             *(*PYTEST, *PARALLEL, "tests/lessons/test_structure.py"),
             *("tests/lessons/test_claims.py", "tests/lessons/test_levers.py"),
-            "tests/lessons/test_command_line_cells.py",
+            *("tests/lessons/test_command_line_cells.py", "tests/lessons/test_storage_engines.py"),
         ],
     ],
     "lessons-solution": [[*PYTEST, *SPREAD, "tests/lessons/test_solutions.py"]],
