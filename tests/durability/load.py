@@ -27,6 +27,7 @@ WINDOW = 200
 BATCH = 500  # messages per direct get
 TTL_S = 1.0
 TTL_SLACK_S = 1.0
+CLOCKS_S = 0.05  # how far the server's clock may run ahead of ours within a TTL
 CONFIG = {
     "name": STREAM,
     "subjects": ["$KV.load.>"],
@@ -55,7 +56,10 @@ class LostError(AssertionError):
 
 @dataclass(slots=True)
 class Operation:
-    """One write. `seq` is its revision once acked, -1 when it was refused, 0 before."""
+    """One write. `seq` is its revision once acked, -1 when it was refused, 0 before.
+
+    The server stamped it at some moment between `sent_at` and `acked_at`.
+    """
 
     number: int
     kind: str
@@ -63,6 +67,7 @@ class Operation:
     value: bytes
     expect: int | None = None
     seq: int = 0
+    sent_at: float = 0.0
     acked_at: float = 0.0
 
     def frame(self) -> bytes:
@@ -198,8 +203,8 @@ class Model:
             return
         (operation,) = acked
         if not stored:
-            if now < operation.acked_at + TTL_S - TTL_SLACK_S / 2:
-                raise LostError(f"{key}: expired {operation.acked_at + TTL_S - now:.2f} s early")
+            if now < operation.sent_at + TTL_S - CLOCKS_S:
+                raise LostError(f"{key}: expired {operation.sent_at + TTL_S - now:.2f} s early")
             self.gone.setdefault(key, now)
             return
         if key in self.gone:
@@ -260,6 +265,7 @@ class Load:
         frames = []
         while len(self.flying) < WINDOW:
             operation = self._next()
+            operation.sent_at = time.monotonic()
             self.flying[operation.number] = operation
             frames.append(operation.frame())
         wire.send(b"".join(frames))
