@@ -97,6 +97,20 @@ class Log:
                 return self.entries[place].index
         return 0
 
+    def is_denied(self, index: int, term: int) -> bool:
+        """Whether a log with this term at `index` isn't the one that mine was trimmed from.
+
+        Terms never fall in a log, so one that has a later term before my base, or another at
+        it, has another entry there than the one that was committed here.
+        """
+        if index < self.base:
+            return term > self.term(self.base)
+        return 0 < index == self.base and term != self.term(index)
+
+    def is_other(self, index: int, term: int) -> bool:
+        """Whether the entry here is known to be of another term; 0 is none that could be."""
+        return 0 not in {term, self.term(index)} and self.term(index) != term
+
     def last_agreement(self, index: int, term: int) -> int:
         """The last place at or before `index` that may agree with a log of this term there.
 

@@ -65,8 +65,9 @@ class AppendEntries:
 class AppendReply:
     """Taken: `index` is the last entry known to be the leader's, and durable. Refused:
     `index` is the last place where the two logs may still agree, `conflict_term` the term of
-    the entry that stands there (0: none does). `is_recovering`: this server has lost its log,
-    and must not be counted."""
+    the entry that stands there (0: none does); when a message that named no place is taken it
+    is the term at `index`, for the leader to compare. `is_recovering`: this server has lost its
+    log, and must not be counted."""
 
     sender: str
     term: int

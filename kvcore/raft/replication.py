@@ -119,6 +119,9 @@ def on_append(part: Part, message: AppendEntries) -> None:
         _drop_snapshot(part)
         state, log = part.state, part.state.log
     previous, term, entries = message.previous_index, message.previous_term, message.entries
+    if previous <= log.base and (wrong := _first_denied(log, message)):
+        _begin_anew(part, message, wrong)
+        return
     if previous < log.base:  # up to there all is committed, and so the same
         entries = entries[log.base - previous :]
         previous, term = log.base, log.term(log.base)
@@ -127,11 +130,11 @@ def on_append(part: Part, message: AppendEntries) -> None:
     if keep is None:
         part.promise(message.sender, _refusal(state, message))
         return
-    last = previous + len(entries)
+    last, proof = message.previous_index + len(message.entries), 0
+    if not last:  # no place is named: where my log begins, if it is of your term there
+        last, proof = log.base, log.term(log.base)
     if keep < state.delivered:
-        # What was committed is not: elsewhere a disk has broken its promise.
-        forget(part, state.hard.members or state.members, cut=keep + 1)
-        part.promise(message.sender, _refusal(part.state, message))
+        _begin_anew(part, message, keep + 1)
         return
     if keep < log.last_index or (entries and last > keep):
         _take(part, keep, entries[keep - previous :] if keep >= previous else entries)
@@ -141,13 +144,32 @@ def on_append(part: Part, message: AppendEntries) -> None:
     if message.is_recovered and state.hard.is_recovering:
         hard = part.state.hard.recovering(is_recovering=False)
         part.state = part.state._replace(hard=hard, hard_handed=False)
-    is_recovering = part.state.hard.is_recovering
-    part.promise(
-        message.sender,
-        AppendReply(
-            state.server, message.term, True, last, 0, message.round, is_recovering  # noqa: FBT003
-        ),
-    )  # fmt: skip
+    reply = AppendReply(
+        sender=state.server,
+        term=message.term,
+        is_taken=True,
+        index=last,
+        conflict_term=proof,
+        round=message.round,
+        is_recovering=part.state.hard.is_recovering,
+    )
+    part.promise(message.sender, reply)
+
+
+def _first_denied(log: Log, message: AppendEntries) -> int:
+    """The first place at which the leader's log isn't the one that mine was trimmed from; 0:
+    none that this message shows. A leader's first entry shows it, being of a later term."""
+    if log.is_denied(message.previous_index, message.previous_term):
+        return message.previous_index
+    return next((e.index for e in message.entries if log.is_denied(e.index, e.term)), 0)
+
+
+def _begin_anew(part: Part, message: AppendEntries, wrong: int) -> None:
+    """What was committed is not: elsewhere a disk has broken its promise."""
+    state = part.state
+    assert wrong <= state.delivered, "what wasn't applied is only cut off"
+    forget(part, state.hard.members or state.members, cut=wrong)
+    part.promise(message.sender, _refusal(part.state, message))
 
 
 def _take(part: Part, keep: int, entries: tuple[Entry, ...]) -> None:
@@ -212,9 +234,11 @@ def _drop_snapshot(part: Part) -> None:
 def on_reply(part: Part, reply: AppendReply) -> None:
     """The leader's side: learn how far a follower has come, and commit what a majority has."""
     progress = part.progress_of(reply.sender)
-    if progress is None or reply.index > part.state.log.last_index:
-        return  # of a member that was removed, or of nobody
+    if progress is None:
+        return  # of a member that was removed
     part.heard[reply.sender] = part.now
+    if _is_not_mine(part, progress, reply):
+        return
     before = progress
     if reply.is_recovering:
         if progress.recover_to < 0 or (not reply.is_taken and reply.index < progress.match):
@@ -242,6 +266,19 @@ def on_reply(part: Part, reply: AppendReply) -> None:
     if part.state.rounds:
         reads.confirm(part)
     transfer.push(part, progress)
+
+
+def _is_not_mine(part: Part, progress: Progress, reply: AppendReply) -> bool:
+    """Whether a follower names an entry that this leader doesn't have, see `_begin_anew`: it is
+    to be sent what the leader has."""
+    log = part.state.log
+    is_other = reply.is_taken and log.is_other(reply.index, reply.conflict_term)
+    if not is_other and reply.index <= log.last_index:
+        return False
+    if progress.is_waiting:
+        part.put_progress(progress._replace(is_waiting=False))
+        part.is_due = True
+    return True
 
 
 def advance(part: Part) -> None:

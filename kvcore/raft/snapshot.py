@@ -121,8 +121,10 @@ def on_piece(part: Part, message: InstallSnapshot) -> None:
     part.follow(message.term, message.sender)
     part.leader_heard = part.now
     part.stand_at = part.now + part.timeout
-    state = part.state
     index, is_here = message.last_index, False
+    if index <= part.state.commit and _is_other(part.state.log, index, message.last_term):
+        forget(part, decode_members(message.members), cut=index)  # as with entries
+    state = part.state
     if index <= state.commit or state.log.term(index) == message.last_term:
         is_here = True  # an old message, or the log has it all: nothing need go
     elif state.installing is not None and state.installing.is_whole:
@@ -142,6 +144,11 @@ def on_piece(part: Part, message: InstallSnapshot) -> None:
     if not installing.is_whole:
         answer = _answer(part, index, installing.offset, is_installed=False)
         part.promise(message.sender, answer)
+
+
+def _is_other(log: Log, index: int, term: int) -> bool:
+    """Whether the entry at a committed index is another than the leader's."""
+    return log.is_denied(index, term) or log.is_other(index, term)
 
 
 def _is_going_on(installing: Installing | None, message: InstallSnapshot) -> bool:
