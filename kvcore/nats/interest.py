@@ -13,8 +13,11 @@ A subscription is plain (each gets a copy) or a member of a queue group (one of 
 gets it). Members of one group may have subscribed through different patterns; they are one
 group still. Whoever routes picks the member: choosing needs chance, and there is none here.
 
-Subjects repeat, so answers are remembered, up to a bound. A new literal pattern can only
-change the answer for its own subject; a new wildcard empties the memory.
+Answers are remembered, up to a bound. Many subjects are never seen twice (a bucket's keys, the
+reply of each request), yet differ in their last word alone: where no pattern names that word,
+as in `$KV.b.>` and `_INBOX.x.*`, one answer does for all of them. Otherwise each subject has its
+own. A new literal pattern can only change what is remembered of its own subject and of those
+that differ in the last word; a new wildcard empties the memory.
 
 The walk is a loop over a frontier of nodes, not a recursion: a control line has room for
 2,000 tokens, and a stranger's subject must not exhaust our stack.
@@ -68,15 +71,20 @@ class _Node(Generic[S]):
     def is_empty(self) -> bool:
         return not (self.words or self.plain or self.queues)
 
+    def names_words(self) -> bool:
+        return len(self.words) > ("*" in self.words) + (">" in self.words)
+
 
 class Interest(Generic[S]):
     """The tree of all subscriptions of one server."""
 
-    __slots__ = ("_cache", "_count", "_root")
+    __slots__ = ("_by_stem", "_cache", "_count", "_root")
 
     def __init__(self) -> None:
         self._root: _Node[S] = _Node()
         self._cache: dict[str, Match[S]] = {}
+        # What leads to the last word → the takers, if they are the same for every last word.
+        self._by_stem: dict[str, Match[S]] = {}
         self._count = 0
 
     def __len__(self) -> int:
@@ -128,46 +136,68 @@ class Interest(Generic[S]):
 
     def match(self, subject: str) -> Match[S]:
         """The takers of a published subject, which is taken word for word."""
-        found = self._cache.get(subject)
+        stem, _, word = subject.rpartition(".")
+        found = self._by_stem.get(stem) if stem and word else None
         if found is None:
-            found = self._walk(subject)
-            if len(self._cache) >= limits.INTEREST_CACHE_COUNT:
-                self._cache.clear()
+            found = self._cache.get(subject)
+            if found is None:
+                found = self._find(subject, stem)
+        return found
+
+    def _find(self, subject: str, stem: str) -> Match[S]:
+        """Answer, and remember it for this subject or for all of its stem."""
+        if len(self._cache) + len(self._by_stem) >= limits.INTEREST_CACHE_COUNT:
+            self._cache.clear()
+            self._by_stem.clear()
+        found, is_for_all = self._walk(subject)
+        if is_for_all and stem:
+            self._by_stem[stem] = found
+        else:
             self._cache[subject] = found
         return found
 
     def _forget(self, pattern: str) -> None:
         if has_wildcard(pattern):
             self._cache.clear()
+            self._by_stem.clear()
         else:
             self._cache.pop(pattern, None)
+            self._by_stem.pop(pattern.rpartition(".")[0], None)
 
-    def _walk(self, subject: str) -> Match[S]:
+    def _walk(self, subject: str) -> tuple[Match[S], bool]:
+        """The takers, and whether they take the subject with any other last word too."""
         plain: list[S] = []
         queues: dict[str, list[S]] = {}
         tokens = subject.split(".")
         if "" in tokens:
-            return Match((), ())
+            return Match((), ()), False
         frontier = [self._root]
-        for token in tokens:
-            ahead: list[_Node[S]] = []
-            for node in frontier:
-                tail = node.words.get(">")
-                if tail is not None:
-                    _collect(tail, plain, queues)
-                if token not in ("*", ">"):
-                    literal = node.words.get(token)
-                    if literal is not None:
-                        ahead.append(literal)
-                star = node.words.get("*")
-                if star is not None:
-                    ahead.append(star)
-            frontier = ahead
-            if not frontier:
-                break
-        for node in frontier:
+        for token in tokens[:-1]:
+            frontier = _ahead(frontier, token, plain, queues)
+        is_for_all = not any(node.names_words() for node in frontier)
+        for node in _ahead(frontier, tokens[-1], plain, queues):
             _collect(node, plain, queues)
-        return Match(tuple(plain), tuple(tuple(members) for members in queues.values()))
+        found = Match(tuple(plain), tuple(tuple(members) for members in queues.values()))
+        return found, is_for_all
+
+
+def _ahead(
+    frontier: list[_Node[S]], token: str, plain: list[S], queues: dict[str, list[S]]
+) -> list[_Node[S]]:
+    """The nodes that one more token leads to; who takes all that follows is collected."""
+    ahead: list[_Node[S]] = []
+    for node in frontier:
+        tail = node.words.get(">")
+        if tail is not None:
+            _collect(tail, plain, queues)
+        if token not in ("*", ">"):
+            literal = node.words.get(token)
+            if literal is not None:
+                ahead.append(literal)
+        star = node.words.get("*")
+        if star is not None:
+            ahead.append(star)
+    return ahead
 
 
 def _collect(node: _Node[S], plain: list[S], queues: dict[str, list[S]]) -> None:

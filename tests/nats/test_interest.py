@@ -74,7 +74,36 @@ def test_memory_of_answers_is_bounded() -> None:
     tree = interest(Taker("a.*"))
     for number in range(limits.INTEREST_CACHE_COUNT + 10):
         assert tree.match(f"a.{number}")
-    assert len(tree._cache) <= limits.INTEREST_CACHE_COUNT
+    for number in range(limits.INTEREST_CACHE_COUNT + 10):
+        assert tree.match(f"a.{number}.x") == tree.match(f"b.{number}.x")
+    assert len(tree._cache) + len(tree._by_stem) <= limits.INTEREST_CACHE_COUNT
+
+
+def test_subjects_that_differ_in_a_word_that_nobody_names_share_one_answer() -> None:
+    inbox, bucket = Taker("_INBOX.x.*"), Taker("$KV.b.>")
+    tree = interest(inbox, bucket)
+    assert all(tree.match(f"_INBOX.x.{number}").plain == (inbox,) for number in range(100))
+    assert all(tree.match(f"$KV.b.k{number}").plain == (bucket,) for number in range(100))
+    assert len(tree._by_stem) == 2
+    assert not tree._cache
+
+
+def test_a_subscriber_who_names_the_last_word_ends_the_shared_answer() -> None:
+    wild, literal = Taker("a.*"), Taker("a.b")
+    tree = interest(wild)
+    assert tree.match("a.b").plain == tree.match("a.c").plain == (wild,)
+    tree.insert(literal)
+    assert set(tree.match("a.b").plain) == {wild, literal}
+    assert tree.match("a.c").plain == (wild,)
+    tree.remove(literal)
+    assert tree.match("a.b").plain == (wild,)
+
+
+def test_a_word_alone_and_the_same_after_a_dot_are_told_apart() -> None:
+    tree = interest(Taker("*"))
+    assert tree.match("b").plain
+    assert not tree.match(".b")
+    assert not tree.match("b.")
 
 
 def test_subject_of_two_thousand_tokens_does_not_exhaust_the_stack() -> None:
@@ -105,7 +134,7 @@ def test_tree_agrees_with_a_list_of_patterns(steps: list[tuple[str, str, str]]) 
             tree.insert(model[-1])
         elif verb == "drop" and model:
             tree.remove(model.pop(len(subject) % len(model)))
-        for asked in (subject, "a", "a.b", "b.a.b"):
+        for asked in (subject, "a", "c", "a.b", "a.c", "b.a.b", "b.a.c"):
             found = tree.match(asked)
             takers = [taker for taker in model if matches(taker.subject, asked)]
             assert sorted(found.plain, key=id) == sorted(
