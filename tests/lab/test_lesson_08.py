@@ -40,7 +40,11 @@ def test_the_paper_s_rule_is_not_convicted_and_an_impatient_one_is(seed):
     assert not l08.convict(PAPER.advance_commit, seed).is_guilty
     guilty = l08.convict(impatient, seed)
     assert guilty.is_guilty
-    assert "n1 is told: revision 2" in "\n".join(guilty.events)
+    told = "\n".join(guilty.events)
+    assert "n1 is told: revision 2" in told
+    assert "n1 cuts its log from index 4 on" in told
+    assert "n1 begins anew, appends members, term 1, at index 1" in told
+    assert told.count("begins anew") == 1
 
 
 def test_an_entry_that_is_committed_by_a_later_leader_keeps_its_term_in_the_pictures():

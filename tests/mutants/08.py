@@ -12,11 +12,14 @@ HINTS = {
     "ex_08a__all_answer": "08a.silence",
     "ex_08a__nothing_while_parted": "08a.majority",
     "ex_08a__merged": "08a.merged",
+    "ex_08a__first_sent": "08a.merged",
+    "ex_08a__refused_wins": "08a.refused",
     "ex_08b__the_paper_s": "08b.paper",
     "ex_08b__one_follower": "08b.two",
     "ex_08b__all_of_them": "08b.M8",
     "ex_08b__nothing_ever": "08b.behind",
     "ex_08b__one_too_many": "08b.beyond",
+    "ex_08b__how_many": "08b.behind",
     "ex_08b__the_list": "08b.number",
     "ex_08b__two_voted": "08b.vote",
     "ex_08b__earlier_term": "08b.M9",
@@ -55,6 +58,8 @@ ex_08a__two_are_enough__six = _SIX | {"w1": "acked", "w3": "acked"}
 ex_08a__all_answer__six = _SIX | {"w1": "error", "w3": "error", "w4": "error"}
 ex_08a__nothing_while_parted__six = _SIX | {"w2": "error", "w6": "error", "final": "w1"}
 ex_08a__merged__six = _SIX | {"final": "w3"}
+ex_08a__first_sent__six = _SIX | {"final": "w1"}
+ex_08a__refused_wins__six = _SIX | {"final": "w5"}
 
 
 def ex_08b__the_paper_s__at_append(matches, log, term, commit):
@@ -75,6 +80,10 @@ def ex_08b__nothing_ever__at_append(matches, log, term, commit):
 
 def ex_08b__one_too_many__at_append(matches, log, term, commit):
     return log.last_index + 1
+
+
+def ex_08b__how_many__at_append(matches, log, term, commit):
+    return len(matches)
 
 
 def ex_08b__the_list__at_append(matches, log, term, commit):

@@ -224,9 +224,13 @@ def _in_words(record: Trace, texts: Mapping[tuple[str, int, int], str]) -> str:
         case "heal":
             return "the network is whole"
         case "append" if record.server in ("n1", "n4"):
-            place = (record.server, cast("int", about["term"]), cast("int", about["last"]))
-            what = texts.get(place, "")
-            return f"{record.server} appends {what}, term {place[1]}, at index {place[2]}"
+            first, last, term = (cast("int", about[name]) for name in ("first", "last", "term"))
+            what = ", ".join(
+                texts.get((record.server, term, at), "") for at in range(first, last + 1)
+            )
+            does = "begins anew, appends" if first == 1 else "appends"
+            place = f"index {last}" if first == last else f"indices {first} to {last}"
+            return f"{record.server} {does} {what}, term {term}, at {place}"
         case "role" if about["role"] == "leader":
             return f"{record.server} leads term {about['term']}"
         case "truncate":
