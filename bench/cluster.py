@@ -37,7 +37,7 @@ import nats
 from nats.js import api
 
 from bench import measure
-from bench.run import OURS, RESULTS, THEIRS, versions
+from bench.run import OURS, RESULTS, THEIRS, plot, versions
 from tests.support import nats_cluster
 from tests.support.nats_cluster import Cluster, free_ports
 from tests.support.require import ROOT
@@ -394,12 +394,18 @@ def lines(numbers: Numbers) -> Iterator[str]:
     for row, by_kind in numbers.items():
         middle = {kind: statistics.median(values) for kind, values in by_kind.items()}
         cells = [_shown(middle.get(kind)) for kind in (OURS, THEIRS, "PySyncObj")]
-        ratio = ""
-        if OURS in middle and THEIRS in middle:
-            found = middle[OURS] / middle[THEIRS]
-            ratio = f"{found if row.endswith('(/s)') else 1 / found:.2f}x"
+        found = ratio_of(row, by_kind)
+        ratio = f"{found:.2f}x" if found else ""
         every = " ".join(_shown(value) for value in by_kind.get(OURS, []))
         yield f"{row:{width}}  {cells[0]:>10}  {cells[1]:>11}  {cells[2]:>10}  {ratio:>6}  {every}"
+
+
+def ratio_of(row: str, by_kind: dict[str, list[float]]) -> float | None:
+    """How much faster ours is, if both were measured; a row that isn't a rate is of seconds."""
+    if OURS not in by_kind or THEIRS not in by_kind:
+        return None
+    found = statistics.median(by_kind[OURS]) / statistics.median(by_kind[THEIRS])
+    return found if row.endswith("(/s)") else 1 / found
 
 
 def _shown(value: float | None) -> str:
@@ -437,6 +443,8 @@ def main() -> None:
     document = {"about": about, "fdatasync": disk, "rows": numbers}
     (given.out / "cluster.json").write_text(json.dumps(document, indent=1) + "\n")
     (given.out / "cluster.txt").write_text("\n".join(lines(numbers)) + "\n")
+    ratios = [(row, ratio) for row, by_kind in numbers.items() if (ratio := ratio_of(row, by_kind))]
+    plot(ratios, given.out / "cluster.png")
 
 
 if __name__ == "__main__":

@@ -140,17 +140,16 @@ def one_round(directory: Path, number: int, table: Table, sizes: Sizes) -> None:
             table.add("start to first acked put", "s", kind, taken)
 
 
-def plot(table: Table, path: Path) -> None:
+def plot(rows: list[tuple[str, float]], path: Path) -> None:
     """The ratios as bars on a logarithmic axis: right of 1 we are faster or smaller."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
 
-    rows = [row for row in table.rows.values() if row.ratio()]
     figure, axes = plt.subplots(figsize=(9, 0.34 * len(rows) + 1.2), layout="constrained")
-    ratios = [row.ratio() or 0 for row in rows]
-    bars = axes.barh([row.name for row in rows], [r - 1 for r in ratios], left=1, color="#2f6f9f")
+    ratios = [ratio for _, ratio in rows]
+    bars = axes.barh([name for name, _ in rows], [r - 1 for r in ratios], left=1, color="#2f6f9f")
     axes.bar_label(bars, [f" {ratio:.2f}x " for ratio in ratios])
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log", base=2)
@@ -233,7 +232,8 @@ def main() -> None:
     }
     (given.out / "bench.json").write_text(json.dumps(document, indent=1) + "\n")
     (given.out / "bench.txt").write_text("\n".join(table.lines()) + "\n")
-    plot(table, given.out / "bench.png")
+    ratios = [(row.name, ratio) for row in table.rows.values() if (ratio := row.ratio())]
+    plot(ratios, given.out / "bench.png")
     say(f"\nkept in {given.out}; {time.perf_counter() - begin:.0f} s\n")
 
 
