@@ -106,6 +106,8 @@ def _records(gid: int, view: Reader, consumers: Collection[str]) -> Iterator[Pai
             suffix = keys.suffix(key)
             if letter in b"CA" and suffix.partition(b".")[0] not in wanted:
                 continue
+            if key == keys.era(gid):  # of this group, not of its contents
+                continue
             yield letter + suffix, value
 
 

@@ -189,8 +189,9 @@ class RecordChecks:
 
 def _sound(encoded: bytes) -> StreamConfig:
     config = checks.normalised(from_json(encoded))
-    open_again = replace(config, sealed=False)  # what is sealed may be restored
-    refusal = checks.create_refusal(open_again) or checks.unsupported(config)
+    # What is sealed may be restored, and where the meta group has found places for it.
+    open_again = replace(config, sealed=False, num_replicas=1)
+    refusal = checks.create_refusal(open_again) or checks.unsupported(open_again)
     if refusal is not None:
         raise ArchiveError(f"the stream's configuration: {refusal.description}")
     return config

@@ -9,15 +9,77 @@ apply, takes it only there. Nothing is copied twice, and nothing is left out unn
 Left out: carrying the proposals out; `node/following.py` does.
 """
 
+from dataclasses import dataclass
+
 from kvcore.jetstream import conditions, errors, retention
 from kvcore.jetstream.commands import Copy
 from kvcore.jetstream.errors import ApiError
+from kvcore.jetstream.filters import matcher
 from kvcore.jetstream.origins import Origin
 from kvcore.jetstream.outcome import Outcome, Refused
 from kvcore.jetstream.records import StoredMessage
 from kvcore.jetstream.state import StreamState
 from kvcore.jetstream.storing import Storing
-from kvcore.limits import Nanos
+from kvcore.limits import (
+    COPIES_PER_TURN_BYTES,
+    COPIES_PER_TURN_COUNT,
+    COPIES_PER_TURN_SEEN,
+    Nanos,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Part of an origin in one `life` of it: what follows those up to `after`. `ahead` is the
+    next sequence to look at, and `lag` how many there are from there on that may be wanted."""
+
+    life: str
+    after: int
+    ahead: int
+    last_seq: int
+    lag: int
+    messages: tuple[StoredMessage, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing yet: neither messages nor more to look at."""
+        return not self.messages and self.ahead > self.last_seq
+
+    def lag_at(self, reached: int) -> int:
+        """How many are wanted still by who has reached a sequence."""
+        return self.lag + sum(message.seq > reached for message in self.messages)
+
+
+def slice_of(  # noqa: PLR0917 - one call for each way to an origin
+    stream: StreamState,
+    filters: tuple[str, ...],
+    life: str,
+    after: int,
+    ahead: int,
+    most: int = COPIES_PER_TURN_COUNT,
+) -> Slice:
+    """What to copy next of an origin, from `ahead` on."""
+    is_wanted = matcher(filters)
+    start = max(ahead, stream.first_seq)
+    found: list[StoredMessage] = []
+    size = 0
+    for seq in range(start, min(start + COPIES_PER_TURN_SEEN, stream.last_seq + 1)):
+        subject = stream.subject_of(seq)
+        if subject is not None and is_wanted(subject):
+            message = stream.message(seq)
+            assert message is not None
+            size += len(message.payload) + len(message.header or b"")
+            if found and size > COPIES_PER_TURN_BYTES:
+                break
+            found.append(message)
+        ahead = seq + 1
+        if len(found) >= most:
+            break
+    lag = max(stream.last_seq + 1 - max(ahead, stream.first_seq), 0)
+    if lag and stream.messages <= COPIES_PER_TURN_SEEN:
+        lag = len(stream.sequences(filters, ahead))
+    lag = min(lag, stream.messages)
+    return Slice(life, after, ahead, stream.last_seq, lag, tuple(found))
 
 
 def position(state: StreamState, origin: Origin, life: str) -> int:

@@ -132,6 +132,10 @@ class Positions:
         known, seq = self._at.get(key, ("", 0))
         return seq if known == life else 0
 
+    def last(self, key: str) -> tuple[str, int]:
+        """The origin's life that was copied last, and how far; ("", 0) before that."""
+        return self._at.get(key, ("", 0))
+
     def set(self, key: str, life: str, seq: int) -> None:
         """One more was taken over."""
         self._at[key] = (life, seq)

@@ -57,6 +57,15 @@ def split(record: bytes) -> tuple[Nanos, bytes | None, int]:
     return time, record[header_at:payload_at] if header_length else None, payload_at
 
 
+def is_message(record: bytes) -> bool:
+    """Whether a record from elsewhere can be taken apart: it has a subject, and its lengths fit."""
+    if len(record) < MESSAGE.size:
+        return False
+    _, subject, header = MESSAGE.unpack_from(record)
+    is_whole: bool = 0 < subject <= len(record) - MESSAGE.size - header
+    return is_whole
+
+
 def message_time(record: bytes) -> Nanos:
     """When the message in a record was stored."""
     time: Nanos = _U64.unpack_from(record)[0]

@@ -230,6 +230,12 @@ class StreamState:
         """Of many messages the sequence, subject and record (`records.split`)."""
         return self._messages.read(seqs)
 
+    @property
+    def era(self) -> int:
+        """What tells the contents of a stream in memory from those that it lost; else 0."""
+        record = self._records.get(keys.era(self.gid))
+        return 0 if record is None else int.from_bytes(record, "big")
+
     def subject_of(self, seq: int) -> str | None:
         """Its subject, without reading the message; None if it isn't there."""
         return self._messages.subject_of(seq) if seq in self._messages else None

@@ -26,6 +26,7 @@ from kvcore.limits import Nanos
 from kvcore.nats.json_text import Json
 from kvcore.node import founding, membership
 from kvcore.node.cluster_view import View
+from kvcore.node.fetching import Fetching
 from kvcore.node.forgetting import Forgetting
 from kvcore.node.founding import Found, Join, Propose
 from kvcore.node.gathering import Gathering
@@ -56,6 +57,7 @@ class Cluster:
         streams: Streams,
         act: Callable[[list[Action]], None],
         rng: Random,
+        fetching: Fetching,
     ) -> None:
         self.view = view
         self._peers = peers
@@ -63,6 +65,7 @@ class Cluster:
         self._around = around
         self._meta = meta
         self._streams = streams
+        self._fetching = fetching
         clock, broker, advisor, api = around.clock, around.broker, around.advisor, around.api
         own = Api(api.identity, Held(hosts, view), rng)
         self._guards = Guards(broker, clock, advisor, api, own, view, around.on_request, act)
@@ -106,6 +109,7 @@ class Cluster:
         """A link is gone."""
         self._gathering.on_gone(peer)
         self._forgetting.on_gone(peer)
+        self._fetching.on_gone(peer)
         self._around.touch(self._meta)
 
     def _introduce(self) -> None:
@@ -118,8 +122,10 @@ class Cluster:
         if me.is_fresh or me.founders != founders:
             self._peers.introduce(founding.settled(me, founders))
 
-    def _on_note(self, peer: str, gid: int, fields: Mapping[str, Json]) -> None:
+    def _on_note(self, peer: str, gid: int, fields: Mapping[str, Json], data: bytes) -> None:
         if self._gathering.on_note(peer, fields) or self._forgetting.on_note(peer, gid, fields):
+            return
+        if self._fetching.on_note(peer, gid, fields, data):
             return
         if "leaving" in fields:
             self._let_go(peer, gid)

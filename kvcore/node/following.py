@@ -11,23 +11,19 @@ One slice a turn is also what keeps a turn finite, should streams feed each othe
 An origin that is missing is waited for. A copy that a limit refuses is waited with: the
 host is due again after its next change, and every second while the server has no room.
 
-Left out: origins that another server leads.
+An origin that another server leads is read there (`fetching.py`): the slice is asked for, comes
+some time later, and is taken like any other if it continues what the stream has by then.
+
+Left out: who leads what; the cluster's view knows.
 """
 
 from dataclasses import dataclass
 
-from kvcore.jetstream.copying import copy_of, first, position
+from kvcore.jetstream.copying import Slice, copy_of, first, position, slice_of
 from kvcore.jetstream.errors import STREAM_NOT_FOUND
-from kvcore.jetstream.filters import matcher
-from kvcore.jetstream.origins import Origin, digest
-from kvcore.limits import (
-    COPIES_PER_TURN_BYTES,
-    COPIES_PER_TURN_COUNT,
-    COPIES_PER_TURN_SEEN,
-    COPY_RETRY_NS,
-    Nanos,
-)
-from kvcore.node.groups import MEMORY
+from kvcore.jetstream.origins import Origin
+from kvcore.limits import COPIES_PER_TURN_COUNT, COPY_RETRY_NS, Nanos
+from kvcore.node.fetching import Fetching, Request, life_of
 from kvcore.node.hosting import Host
 from kvcore.node.hosts import Hosts
 from kvcore.node.wakeups import Clock
@@ -38,15 +34,27 @@ _JUST_NOW: Nanos = 1  # clients take 0 for never
 @dataclass(slots=True)
 class Link:
     """How far one origin was read. `ahead` is the next sequence to look at, if the stream
-    still stands at `proposed`; `awaited` is the log index of the slice that is on its way."""
+    still stands at `proposed`; `awaited` is the log index of the slice that is on its way, if
+    this server still leads in the same `term`.
+
+    Of an origin elsewhere: `number` is what answers are known by, `asked` who was asked last
+    and not heard since, `fetched` what came, which is not taken while `is_held`.
+    """
 
     origin: Origin
+    number: int
     life: str = ""
     ahead: int = 0
     proposed: int = -1
     awaited: int = 0
+    term: int = 0
     seen: Nanos = -1  # when the origin was last found, -1 is never
     is_missing: bool = False
+    is_refused: bool = False  # the next copy can't be stored now
+    asked: str = ""
+    asked_at: Nanos = 0
+    fetched: Slice | None = None
+    is_held: bool = False
 
 
 class Following:
@@ -59,6 +67,8 @@ class Following:
         self._followers: dict[str, dict[Host, None]] = {}  # origin's name → who copies it
         self._due: dict[Host, None] = {}
         self._retry_at: Nanos | None = None
+        self._numbers = 0
+        self.fetching: Fetching | None = None  # a server on its own has all origins
 
     # -- what there is to do ---------------------------------------------------------------
 
@@ -66,12 +76,16 @@ class Following:
         """Make a leading host's links what its configuration says."""
         known = {link.origin: link for link in self._links.get(host, ())}
         self._unlink(host)
-        links = tuple(known.get(one) or Link(one) for one in host.stream.origins)
+        links = tuple(known.get(one) or self._link(one) for one in host.stream.origins)
         if links:
             self._links[host] = links
             self._due[host] = None
         for link in links:
             self._followers.setdefault(link.origin.name, {})[host] = None
+
+    def _link(self, origin: Origin) -> Link:
+        self._numbers += 1
+        return Link(origin, self._numbers)
 
     def forget(self, host: Host) -> None:
         """A stream is gone."""
@@ -91,10 +105,13 @@ class Following:
             self._due[host] = None
         if host.name in self._followers:
             self._due.update(self._followers[host.name])
+        if self.fetching is not None:
+            self.fetching.moved(host)
 
     def deadline(self) -> Nanos | None:
         """When `work` has something to do; now if it has already."""
-        return self._clock.now if self._due else self._retry_at
+        is_due = self._due or (self.fetching is not None and self.fetching.is_due)
+        return self._clock.now if is_due else self._retry_at
 
     # -- doing it --------------------------------------------------------------------------
 
@@ -103,6 +120,9 @@ class Following:
         if self._retry_at is not None and self._retry_at <= self._clock.now:
             self._retry_at = None
             self._due.update(dict.fromkeys(self._links))
+        if self.fetching is not None:
+            self.fetching.answer()
+            self._take_in(self.fetching.take())
         due, self._due = self._due, {}
         for host in due:
             if self._hosts.has(host) and host.is_leading:
@@ -111,43 +131,96 @@ class Following:
 
     def _advance(self, host: Host, link: Link) -> None:
         origin = self._hosts.get(link.origin.name)
-        link.is_missing = origin is None or not origin.is_leading
-        if origin is None or link.is_missing:
+        if origin is None or not origin.is_leading:
+            self._advance_abroad(host, link)
             return
+        link.asked, link.fetched, link.is_missing, link.is_held = "", None, False, False
         link.seen = self._clock.now
-        if host.group.applied < link.awaited:
+        if not self._is_ready(host, link):
             return
+        life = life_of(origin)
+        reached = position(host.stream, link.origin, life)
+        ahead = link.ahead
+        if (life, reached) != (link.life, link.proposed):
+            ahead = reached + 1 if reached else first(link.origin, origin.stream)
+        most = 1 if link.is_refused else COPIES_PER_TURN_COUNT
+        piece = slice_of(origin.stream, link.origin.filters, life, reached, ahead, most)
+        self._propose(host, link, piece)
+        if not piece.messages and not piece.is_empty:
+            self._due[host] = None  # it has only looked so far
+
+    def _is_ready(self, host: Host, link: Link) -> bool:
+        """Whether the slice before is applied, or will never be, and there is room for more."""
+        if host.group.applied < link.awaited and host.group.term == link.term:
+            return False
         if not host.stream.has_room():
             self._retry_at = self._clock.now + COPY_RETRY_NS
-            return
-        life = _life(origin)
-        reached = position(host.stream, link.origin, life)
-        if (life, reached) != (link.life, link.proposed):
-            link.life, link.proposed = life, reached
-            link.ahead = reached + 1 if reached else first(link.origin, origin.stream)
-        self._propose(host, link, origin)
+            return False
+        return True
 
-    def _propose(self, host: Host, link: Link, origin: Host) -> None:
-        stream, is_wanted = origin.stream, matcher(link.origin.filters)
-        start = max(link.ahead, stream.first_seq)
-        count = size = 0
-        for seq in range(start, min(start + COPIES_PER_TURN_SEEN, stream.last_seq + 1)):
-            subject = stream.subject_of(seq)
-            if subject is not None and is_wanted(subject):
-                message = stream.message(seq)
-                assert message is not None
-                command = copy_of(link.origin, message, link.proposed, link.life, self._clock.now)
-                if not count and host.stream.copy_refusal(command) is not None:
-                    return
-                link.awaited = host.propose(command)
-                link.proposed = seq
-                count += 1
-                size += len(message.payload)
-            link.ahead = seq + 1
-            if count >= COPIES_PER_TURN_COUNT or size >= COPIES_PER_TURN_BYTES:
-                return
-        if not count and link.ahead <= stream.last_seq:
-            self._due[host] = None  # it has only looked so far
+    def _propose(self, host: Host, link: Link, piece: Slice) -> bool:
+        """Take a slice over; False while its first message can't be stored."""
+        link.life, link.proposed = piece.life, piece.after
+        for message in piece.messages:
+            command = copy_of(link.origin, message, link.proposed, link.life, self._clock.now)
+            if message is piece.messages[0]:
+                link.is_refused = host.stream.copy_refusal(command) is not None
+                if link.is_refused:
+                    link.ahead = message.seq
+                    return False
+            link.awaited, link.term = host.propose(command), host.group.term
+            link.proposed = message.seq
+        link.ahead = piece.ahead
+        return True
+
+    # -- origins that are led elsewhere ----------------------------------------------------
+
+    def _advance_abroad(self, host: Host, link: Link) -> None:
+        """Take what has come, and ask for more."""
+        fetching = self.fetching
+        link.is_missing = fetching is None or not fetching.knows(link.origin.name)
+        if fetching is None or link.is_missing:
+            return
+        now = self._clock.now
+        self._retry_at = min(self._retry_at or now + COPY_RETRY_NS, now + COPY_RETRY_NS)
+        if link.is_held and link.fetched is not None and self._is_ready(host, link):
+            piece = link.fetched
+            is_next = position(host.stream, link.origin, piece.life) == piece.after
+            link.is_held = is_next and not self._propose(host, link, piece)
+        is_asked = link.asked and now < link.asked_at + COPY_RETRY_NS
+        if not is_asked and (not link.is_held or now >= link.asked_at + COPY_RETRY_NS):
+            link.asked = fetching.ask(link.origin.name, self._request(host, link))
+            link.asked_at = now
+
+    def _request(self, host: Host, link: Link) -> Request:
+        """What follows the last that was proposed or, if that is settled, that is here."""
+        origin = link.origin
+        if host.group.applied < link.awaited and host.group.term == link.term:
+            life, after = link.life, link.proposed
+        elif origin.key:
+            life, after = host.stream.positions.last(origin.key)
+        else:
+            life, after = link.life, host.stream.last_seq
+        is_known = (life, after) == (link.life, link.proposed)
+        return Request(
+            link.number, origin, life, after, link.ahead if is_known else 0,
+            1 if link.is_refused else COPIES_PER_TURN_COUNT,
+        )  # fmt: skip
+
+    def _take_in(self, fetched: dict[int, Slice]) -> None:
+        """Note what was asked for and has come."""
+        if not fetched:
+            return
+        for host, links in self._links.items():
+            for link in links:
+                piece = fetched.get(link.number)
+                if piece is None:
+                    continue
+                link.seen, link.fetched = self._clock.now, piece
+                link.is_held = not piece.is_empty
+                if link.is_held:
+                    link.asked = ""
+                    self._due[host] = None
 
     # -- what is told ----------------------------------------------------------------------
 
@@ -157,7 +230,7 @@ class Following:
         if host is None or not host.stream.origins:
             return {}
         known = {link.origin: link for link in self._links.get(host, ())}
-        found = [self._about(host, known.get(one) or Link(one)) for one in host.stream.origins]
+        found = [self._about(host, known.get(one) or Link(one, 0)) for one in host.stream.origins]
         config = host.stream.config
         asked = config.sources if config.mirror is None else (config.mirror,)
         for about, document in zip(found, asked, strict=True):
@@ -173,7 +246,9 @@ class Following:
             reached = position(host.stream, link.origin, link.life)
             if link.origin.key and reached:
                 out["seq"] = reached
-            if origin is not None and origin.is_leading:
+            if link.fetched is not None:
+                out["lag"] = link.fetched.lag_at(reached)
+            elif origin is not None and origin.is_leading:
                 out["active"] = _JUST_NOW
                 start = reached + 1 if reached else first(link.origin, origin.stream)
                 if start <= origin.stream.last_seq:
@@ -181,9 +256,3 @@ class Following:
         elif link.is_missing:
             out["error"] = STREAM_NOT_FOUND.to_json()
         return out
-
-
-def _life(origin: Host) -> str:
-    """What tells this stream from its namesakes, and its contents from those it lost."""
-    era = origin.group.term if origin.group.engine == MEMORY else 0
-    return digest(origin.stream.gid, origin.stream.created, era)[:8]

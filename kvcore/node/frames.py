@@ -9,7 +9,7 @@ as it says it is:
     INTEREST  flags u8 | queue | subject        somebody here wants this, or nobody any more
     MESSAGE   flags u8 | to | subject | reply | queues | user | header | payload
     RAFT      group u64 | bytes                 consensus; `raft/codec.py` knows them
-    NOTE      group u64 | JSON                  what servers tell each other besides
+    NOTE      group u64 | JSON [| line end | bytes]     what servers tell each other besides
     BEAT      of each: group u64 | term u64 | last u64 | its term u64    heartbeats of idle groups
     HEARD     of each: group u64 | term u64 | last u64                   those that were taken
 
@@ -124,6 +124,7 @@ class Note:
 
     gid: int
     fields: Mapping[str, Json]
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +200,10 @@ def is_speakable(*names: str) -> bool:
     return _BLANK.search("".join(names)) is None
 
 
-def note(gid: int, fields: Mapping[str, object]) -> bytes:
-    """The frame of a note."""
-    return _framed(_NOTE, _GID.pack(gid) + json.dumps(fields, separators=(",", ":")).encode())
+def note(gid: int, fields: Mapping[str, object], data: bytes = b"") -> bytes:
+    """The frame of a note; JSON as it is written here has no line end in it."""
+    text = json.dumps(fields, separators=(",", ":")).encode()
+    return _framed(_NOTE, _GID.pack(gid) + text + (b"\n" + data if data else b""))
 
 
 def beats(said: Iterable[tuple[int, Beat]]) -> bytes:
@@ -330,7 +332,8 @@ def _read_raft(body: bytes) -> ForGroup:
 
 def _read_note(body: bytes) -> Note:
     (gid,) = _unpacked(_GID, body)
-    return Note(gid, _object(body[_GID.size :]))
+    text, _, data = body[_GID.size :].partition(b"\n")
+    return Note(gid, _object(text), data)
 
 
 def _read_beats(body: bytes) -> Beats:

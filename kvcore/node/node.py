@@ -47,6 +47,7 @@ from kvcore.node.cluster import Cluster
 from kvcore.node.cluster_view import View
 from kvcore.node.config import NodeConfig, Timers
 from kvcore.node.engines import hard_of
+from kvcore.node.fetching import Fetching
 from kvcore.node.following import Following
 from kvcore.node.group_trace import untold
 from kvcore.node.groups import FILE, MEMORY, Wiring
@@ -257,9 +258,10 @@ class Node(Observed):
         )  # fmt: skip
         if view is not None:
             view.replica = self._meta_replica
+            self._following.fetching = Fetching(view, self.peers, self._hosts, self._clock)
             self._cluster = Cluster(
                 view, self.peers, self._hosts, around, self._meta_replica, self._streams,
-                self._act, self._rng,
+                self._act, self._rng, self._following.fetching,
             )  # fmt: skip
         if config.jetstream:
             self._replicas.add(self._meta_replica)

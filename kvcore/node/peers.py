@@ -58,14 +58,14 @@ from kvcore.trace import Field, Sink, Trace
 OnRaft = Callable[[str, int, bytes], None]
 Beaten = Callable[[str, Sequence[tuple[int, Beat]]], None]
 Taken = Callable[[str, Sequence[tuple[int, int, int]]], None]
-Noted = Callable[[str, int, Mapping[str, Json]], None]
+Noted = Callable[[str, int, Mapping[str, Json], bytes], None]
 
 
 class Peers:
     """All links of one server; without a cluster in `config` there are none, ever.
 
-    `on_raft(peer, gid, data)`, `on_beats`, `on_heard` and `on_note(peer, gid, fields)` are called
-    with what came; a `CodecError` from them ends the link. `on_hello(peer)` is called when a
+    `on_raft(peer, gid, data)`, `on_beats`, `on_heard` and `on_note(peer, gid, fields, data)` are
+    called with what came; a `CodecError` from them ends the link. `on_hello(peer)` is called when a
     peer is known and whenever it has introduced itself anew, `on_gone(peer)` when a known peer is
     no more.
     """
@@ -80,7 +80,7 @@ class Peers:
         self.on_raft: OnRaft = lambda _peer, _gid, _data: None
         self.on_beats: Beaten = lambda _peer, _beats: None
         self.on_heard: Taken = lambda _peer, _taken: None
-        self.on_note: Noted = lambda _peer, _gid, _fields: None
+        self.on_note: Noted = lambda _peer, _gid, _fields, _data: None
         self.on_hello: Callable[[str], None] = lambda _peer: None
         self.on_gone: Callable[[str], None] = lambda _peer: None
         self.me = introduction(config)
@@ -162,9 +162,9 @@ class Peers:
         """Consensus to a peer; dropped if it isn't known now, or the frame would be too large."""
         self._say(peer, frames.for_group(gid, data))
 
-    def note(self, peer: str, gid: int, fields: Mapping[str, object]) -> None:
-        """A note to a peer; dropped as consensus is."""
-        self._say(peer, (frames.note(gid, fields),))
+    def note(self, peer: str, gid: int, fields: Mapping[str, object], data: bytes = b"") -> None:
+        """A note to a peer, perhaps with bytes; dropped as consensus is."""
+        self._say(peer, (frames.note(gid, fields, data),))
 
     def drop(self, peer: str, reason: str) -> None:
         """End the link, if there is one: what came made no sense, or it takes too little."""
@@ -234,8 +234,8 @@ class Peers:
                 self.on_beats(link.peer, beats)
             case Heard(taken):
                 self.on_heard(link.peer, taken)
-            case Note(gid, fields):
-                self.on_note(link.peer, gid, fields)
+            case Note(gid, fields, data):
+                self.on_note(link.peer, gid, fields, data)
             case _:
                 assert_never(frame)
 

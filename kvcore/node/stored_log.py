@@ -55,12 +55,19 @@ class StoredLog:
         for entry in ready.entries:
             self._bytes += len(entry.data)
         if self._in_memory:
+            self._note_era(ready)
             return ready.hard is not None
         if ready.truncate_from is not None:
             records.delete_range(keys.entry(gid, ready.truncate_from), keys.entries(gid)[1])
         for entry in ready.entries:
             records.put(keys.entry(gid, entry.index), encode_entry(entry))
         return not ready.is_durable
+
+    def _note_era(self, ready: Ready) -> None:
+        """A log in memory begins, perhaps again: what is in it from now on is of this term."""
+        first = ready.entries[0] if ready.entries else None
+        if first is not None and first.index == 1 and first.kind is not EntryKind.MEMBERS:
+            self._records.put(keys.era(self._gid), keys.encode_index(first.term))
 
     def wipe(self) -> None:
         """Remove it, and the machine's records with it."""

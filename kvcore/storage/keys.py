@@ -8,6 +8,7 @@ big-endian bytes (so that keys sort as numbers do), then what tells it from its 
     H gid                   hard state: term and vote (always on the durable engine)
     E gid index             a log entry
     S gid                   the state machine's own record, see below
+    S gid e                 in memory: the term in which a server on its own began the log
     M gid seq               a stored message
     D gid ...               a message id that was seen (dedup window)
     C gid name              a consumer's configuration
@@ -50,6 +51,11 @@ def group(key: bytes) -> int:
 def state(gid: int) -> bytes:
     """The key of a machine's record, which begins with the applied index."""
     return _GID.pack(b"S", gid)
+
+
+def era(gid: int) -> bytes:
+    """The key of what tells the contents of a group in memory from those it has lost."""
+    return _GID.pack(b"S", gid) + b"e"
 
 
 def entry(gid: int, index: int) -> bytes:

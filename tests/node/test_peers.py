@@ -58,13 +58,13 @@ def test_consensus_and_notes_arrive_in_order_however_they_are_split(seed):
     said = mesh.nodes["a"].peers
     for number in range(20):
         said.send_raft("b", 2**63 + number, bytes([number]) * (number * 1000))
-        said.note("b", number, {"n": number})
+        said.note("b", number, {"n": number}, b"\n" * number)
     mesh.turn("a")
     mesh.settle()
     expected = []
     for number in range(20):
         expected.append(("a", 2**63 + number, bytes([number]) * (number * 1000)))
-        expected.append(("a", number, {"n": number}))
+        expected.append(("a", number, {"n": number}, b"\n" * number))
     assert heard == expected
 
 
