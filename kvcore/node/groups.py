@@ -39,7 +39,12 @@ from kvcore.node.stored_log import FILE, MEMORY, StoredLog
 from kvcore.node.wiring import Wiring, nothing
 from kvcore.raft.codec import decode_message, encode_message
 from kvcore.raft.core import Raft
-from kvcore.raft.entry import CodecError, Entry, EntryKind, Members
+from kvcore.raft.entry import (
+    CodecError,
+    Entry,
+    EntryKind,
+    Members,
+)
 from kvcore.raft.messages import Beat, InstallSnapshot, Message
 from kvcore.raft.rules import PAPER
 from kvcore.raft.state import NotLeader, Ready, Role, State
@@ -359,12 +364,8 @@ class Group(Generic[C, O]):
         self._records.put(key, keys.encode_index(self.applied) + record[8:])
 
     def _send(self, messages: Iterable[tuple[str, Message]]) -> None:
-        before: Message | None = None
-        data = b""
         for peer, message in messages:
-            if message != before:  # followers that are level are sent the same
-                before, data = message, encode_message(message)
-            self._wiring.send(peer, self.gid, data)
+            self._wiring.send(peer, self.gid, encode_message(message))
 
     def _ask(self) -> None:
         """Let the reads of this turn share one round."""
