@@ -43,6 +43,7 @@ class Streams:
         wire: Callable[[str, str], Wiring],
     ) -> None:
         self._server_name = config.server_name
+        self._is_alone = config.cluster is None
         self._default_engine = config.engines[0]  # of a stream that names none
         self._overlays = overlays
         self._budgets = budgets
@@ -75,8 +76,10 @@ class Streams:
         return host
 
     def _is_here(self, assignment: StreamAssignment) -> bool:
-        """Whether a stream is to be on this server, or was and may still be needed."""
-        if not assignment.peers or self._server_name in assignment.peers:
+        """Whether a stream is to be on this server, or was and may still be needed. One without
+        peers was made by a server on its own: in a cluster it is where it was, nowhere else."""
+        is_own = self._is_alone and not assignment.peers
+        if is_own or self._server_name in assignment.peers:
             return True
         gid = assignment.gid
         engine = engine_of(gid, assignment.config, self._overlays, self._default_engine)
