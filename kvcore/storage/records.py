@@ -190,5 +190,6 @@ class RecordReader:
         """The error for bad bytes at an offset."""
         return StorageError(
             f"{self.path} is damaged at byte {at}: {what}. Nothing was changed; "
-            "restore the file from a copy, or move the store directory away to start empty"
+            "restore the file from a copy, or move the store directory away to start empty "
+            "(a server of a cluster is then sent its replicas by the others)"
         )

@@ -106,8 +106,8 @@ def test_after_a_fail_over_what_is_not_acknowledged_comes_again_and_nothing_else
     trio.say(conn, b"SUB _D.x 9\r\n")
     push = {"deliver_subject": "_D.x"} if kind == "push" else {}
     consumer(
-        trio, trio.client(home), name="c", durable_name="c", ack_policy="explicit", deliver_policy="all",
-        ack_wait=2 * SECOND_NS, **push,
+        trio, trio.client(home), name="c", durable_name="c", ack_policy="explicit",
+        deliver_policy="all", ack_wait=2 * SECOND_NS, **push,
     )  # fmt: skip
     got = []
 
