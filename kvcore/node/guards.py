@@ -6,7 +6,8 @@ left are requests whose leader isn't there. On every server a guard hears what t
 own clients ask, and sees from the interest of all servers who else will hear it:
 
     about a stream whose leader listens               → silence: that one answers
-    about a stream that has no leader                 → 10008, temporarily unavailable
+    about a stream that has none, or one that
+    doesn't listen yet                                → 10008, temporarily unavailable
     anything else, and the meta group's leader is known and listens → silence
     anything else                                     → 10008
 
@@ -14,12 +15,15 @@ The meta group's leader hears the verbs of all streams as well, by wildcard, and
 about streams that don't exist. Of one that exists it says nothing, led or not: only the server
 of the client knows whether the request has found its leader.
 
+A guard that answers keeps the request from the other servers. One may have begun to lead that
+this one has not heard of, and there would be two answers.
+
 Whoever asks how a stream is is told half a second later: by then there may be a leader, who
 is then asked in its place. If there is none still, a server that holds the stream tells what
 it has, without a leader's name, as nats-server does.
 
-Left out: clients of a server that was cut off but has not noticed it yet. They wait, for that
-is all that can be known.
+Left out: clients of a server that was cut off but has not noticed it yet, and requests that
+are on their way to a leader while it steps down. They wait, for that is all that can be known.
 """
 
 from collections import deque
@@ -94,12 +98,18 @@ class Guards:
         if what is None or message.source is None:
             return
         if what.scope is Scope.STREAM and what.stream in self._view.streams():
-            if not self._view.leader_of(what.stream):
+            if not self._is_led(what.stream):
                 self._refuse(message, what)
         elif not (self._view.meta_leader() and self._broker.is_served(message.subject)):
             self._refuse(message, what)
 
+    def _is_led(self, stream: str) -> bool:
+        """Whether a stream has a leader that listens; to consumers each of them does."""
+        listens = self._broker.is_served(f"$JS.FC.{stream}.-")
+        return bool(self._view.leader_of(stream)) and listens
+
     def _refuse(self, message: Message, what: Asked) -> None:
+        message.is_answered = True
         if what.waits and len(self._waiting) < limits.LEADERLESS_COUNT:
             self._waiting.append((self._clock.now + limits.LEADERLESS_WAIT_NS, message, what))
         else:
@@ -120,7 +130,7 @@ class Guards:
         """Look again at what has waited."""
         while self._waiting and self._waiting[0][0] <= self._clock.now:
             _, message, what = self._waiting.popleft()
-            if self._view.leader_of(what.stream) or self._is_unknown(what):
+            if self._is_led(what.stream) or self._is_unknown(what):
                 self._broker.publish(
                     message.subject, message.reply, message.header, message.payload
                 )

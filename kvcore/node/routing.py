@@ -37,9 +37,13 @@ class Message:
     """A published message on its way. Treat it as a value: nobody changes one.
 
     `source` is the client's session that published it, None for the server's own messages.
+    `is_answered` may be set by who has it from our own client and answers it: then no other
+    server is to do so.
     """
 
-    __slots__ = ("_bare", "_full", "header", "payload", "reply", "source", "subject")
+    __slots__ = (
+        "_bare", "_full", "header", "is_answered", "payload", "reply", "source", "subject"
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Message:
         self.header = header
         self.payload = payload
         self.source = source
+        self.is_answered = False
         self._bare: tuple[bytes, bytes] | None = None
         self._full: tuple[bytes, bytes] | None = None
 
@@ -189,6 +194,7 @@ class Router:
             return count
         routed = (to, message.subject, message.reply, message.header, message.payload)
         user = source.user if source is not None and source.rights is not None else ""
+        clients_only = clients_only or message.is_answered
         return count + elsewhere.send(
             to, routed, served=served, clients_only=clients_only, user=user
         )
