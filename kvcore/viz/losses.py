@@ -107,7 +107,7 @@ _LAYERS = (
     ("platter", "the disk itself"),
 )
 _BOX, _BOX_TALL, _STEP, _BOX_TOP = 180, 92, 254, 42
-_FAULTS = (("kill -9 takes", 1), ("a power cut takes", 2))
+_FAULTS = (("kill -9 takes", 1), ("a power cut takes up to", 2))
 
 
 def disk_layers(
@@ -136,8 +136,8 @@ def disk_layers(
         _bracket(canvas, _BOX_TOP + _BOX_TALL + 18 + 40 * line, fault, layers, sum(counts[:layers]))
     said = alt or (
         f"{title}: {_entries(buffered)} in the application's buffer, {_entries(cached)} in the "
-        f"page cache, {_entries(stored)} on the platter. kill -9 takes {buffered}, a power cut "
-        f"{buffered + cached}."
+        f"page cache, {_entries(stored)} on the platter. kill -9 takes {buffered}, a power cut up "
+        f"to {buffered + cached}."
     )
     faults = (("kill -9", "power cut"), ("power cut",), ())
     rows = tuple(
