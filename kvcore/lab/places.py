@@ -133,8 +133,8 @@ def _line(frame: FrameType, number: int) -> str:
 class _Short(reprlib.Repr):
     """`repr`, bounded; of an object of somebody's class only the class, for it has an address.
 
-    A dataclass of ours, or an entry of nats-py's, shows its fields: it is what a learner is
-    handed.
+    A dataclass or named tuple of ours, or an entry of nats-py's, shows its fields: it is what a
+    learner is handed.
     """
 
     def __init__(self) -> None:
@@ -145,7 +145,7 @@ class _Short(reprlib.Repr):
     def repr_instance(self, x: object, level: int) -> str:
         if type(x).__module__ == "builtins" and not callable(x):
             return super().repr_instance(x, level)
-        if is_dataclass(x) and type(x).__module__.startswith(TOLD):
+        if (is_dataclass(x) or isinstance(x, tuple)) and type(x).__module__.startswith(TOLD):
             text = repr(x)
             return text if len(text) <= FIELDS_CHARACTERS else text[: FIELDS_CHARACTERS - 1] + "…"
         return f"<{type(x).__name__}>"

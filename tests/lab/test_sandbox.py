@@ -7,6 +7,7 @@ import time
 import pytest
 
 from kvcore.lab import sandbox
+from kvcore.lab.lessons.l10_persist import Turn
 from kvcore.lab.sandbox import Failure, Value
 from kvcore.sim import drive
 from kvcore.sim.loop import VirtualLoop
@@ -95,6 +96,8 @@ def test_an_error_is_told_with_the_learners_lines_and_what_their_names_held():
 def test_what_a_check_hands_over_is_told_with_its_fields():
     outcome = sandbox.run(lambda: outer(Entry(3, "a", "on")), outer)
     assert "values = Entry(revision=3, key='a', value='on'" in "\n".join(outcome.trace)
+    outcome = sandbox.run(lambda: outer(Turn(None, (), (), ())), outer)
+    assert "values = Turn(hard=None, entries=()" in "\n".join(outcome.trace)
 
 
 def test_a_value_whose_repr_fails_does_no_harm_to_the_trace():
