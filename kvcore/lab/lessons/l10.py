@@ -47,8 +47,8 @@ _FORM = questionnaire(
             "majority without them."
         ),
         (
-            "Two of the three cases with a kill or with `always` look dangerous and are not. Of "
-            "the power cuts without `always` only one leaves two servers that know everything."
+            "The two cases with a kill and the two with `always` look dangerous and are not. Of "
+            "the four others only one leaves two servers that know everything."
         ),
     ),
     questions=LOSSES,
