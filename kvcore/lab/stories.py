@@ -166,7 +166,7 @@ def _in_words(record: Trace) -> str:
     facts = record.fields
     match record.kind, facts.get("rpc"):
         case "append", _:
-            return f"appends entry {facts['first']} to its log"
+            return f"appends {_entries(facts)} to its log"
         case "commit", _:
             return f"commits up to entry {facts['index']}"
         case "apply", _:
@@ -183,6 +183,12 @@ def _in_words(record: Trace) -> str:
             return f"answers {facts['to']}: my disk has up to {facts['index']}"
         case _:
             return ""
+
+
+def _entries(facts: Mapping[str, object]) -> str:
+    """The entries of an append record: there may be several, of one term."""
+    first, last = facts["first"], facts["last"]
+    return f"entry {first}" if first == last else f"entries {first} to {last}"
 
 
 def _operations(wire: Wire | None, since: Nanos, end: Nanos) -> list[Operation]:

@@ -11,7 +11,7 @@ from kvcore.lab.cluster import run_apart
 from kvcore.lab.exchanges import record
 from kvcore.lab.pictures import group_nodes, look, server_cards
 from kvcore.lab.simulated import SimulatedCluster
-from kvcore.lab.stories import group_logs, group_pointers, group_story
+from kvcore.lab.stories import group_logs, group_pointers, group_steps, group_story
 from kvcore.sim.world import World
 from kvcore.viz.measure import width
 from kvcore.viz.replay import election_times
@@ -111,6 +111,12 @@ def test_a_lost_append_names_the_write_that_it_carried(ran, story):
     lost = {each.label for each in story.messages if each.arrived is None and each.label}
     assert any(label.endswith("a=2") for label in lost)
     assert not any(label.endswith("a=3") for label in lost)
+
+
+def test_entries_that_come_together_are_told_together(ran):
+    steps = group_steps(ran.cluster, "b", since=ran.apart)
+    told = [step.does for step in steps if step.who == ran.old]
+    assert "appends entries 4 to 5 to its log" in told
 
 
 def test_the_logs_show_the_minority_s_write_dashed_and_later_struck_out(ran):
