@@ -186,8 +186,10 @@ class Cores:
 
     def _settle(self, name: str, raft: Raft) -> None:
         """The disk writes at once, what is to be sent lies on the table."""
-        before = self._states[name].log
+        before, wrong = self._states[name].log, 0
         while (ready := raft.ready()) is not None:
+            if ready.wipe:
+                wrong = ready.truncate_from or 1
             self._flying += (*ready.send_now, *ready.send_after_persist)
             raft.on_persisted(ready.number)
             for entry in ready.committed:
@@ -198,8 +200,12 @@ class Cores:
         state = self._states[name] = raft.state
         if state.log is not before:
             gone = [e for e in before.entries if state.log.term(e.index) != e.term]
+            gone = [each for each in gone if each.index >= wrong]
             self._gone[name] += [_shown(each) for each in gone]
             self.lines += [f"  {name} cuts off entry {e.index} of term {e.term}" for e in gone]
+        if wrong:
+            why = "it had applied what it cuts off"
+            self.lines.append(f"  {name} begins anew, with an empty log and no vote: {why}")
 
     def _waiting(self, sender: str, to: str) -> list[Message]:
         return [m for receiver, m in self._flying if (m.sender, receiver) == (sender, to)]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from kvcore.lab import Cores
+from kvcore.lab.lessons.l07_append import check_07b
 from kvcore.lab.lessons.l07_commit import figure_8
 from kvcore.lab.stories import group_steps
 from kvcore.lab.trial import in_world
@@ -67,3 +68,25 @@ async def _steps(cluster, seed):
     wire = record(cluster, A=client)
     await kv.put("tea", b"11")
     return group_steps(cluster, "b", since=began, wire=wire)
+
+
+def test_a_server_that_cuts_off_what_it_applied_is_told_to_begin_anew():
+    def overwrites(log, previous_index, previous_term, _entries):
+        return previous_index if log.term(previous_index) == previous_term else None
+
+    verdict = check_07b(overwrites, (1,))
+    told = [line.strip() for line in verdict.trace]
+    assert told[told.index("b cuts off entry 4 of term 2") + 1].startswith("b begins anew")
+    assert "b cuts off entry 1 of term 1" not in told  # it was only forgotten
+    assert told[-4] == (
+        "in the end: b gives no vote before a leader has sent it its log, and nobody can lead"
+    )
+
+
+def test_a_follower_that_refuses_for_ever_does_not_fill_the_trace():
+    def keeps_all(log, previous_index, previous_term, _entries):
+        return log.last_index if log.term(previous_index) == previous_term else None
+
+    verdict = check_07b(keeps_all, (1,))
+    assert len(verdict.trace) < 50
+    assert any(line.startswith("… and so on, ") for line in verdict.trace)

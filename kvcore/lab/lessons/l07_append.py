@@ -183,17 +183,37 @@ def _judge(play: Play, rule: Rule, seed: int) -> Verdict | None:
     except AssertionError as error:
         if watch.fault is None:
             raise
-        consequence = f"it stops: {error}"
+        consequence = _standstill(watch.cores, names) or f"it stops: {error}"
     except TypeError:
         if watch.fault is None:
             raise
     if watch.fault is None:
         return None
     consequence = watch.cores.broken() or consequence
-    trace = [*brief(watch.cores.lines), *([f"in the end: {consequence}"] if consequence else [])]
+    trace = [
+        *_folded(brief(watch.cores.lines)),
+        *([f"in the end: {consequence}"] if consequence else []),
+    ]
     trace += [f"  {name}  {terms(watch.cores.state(name).log)}" for name in sorted(names)]
     fault = watch.fault
     return not_yet(fault.seen, fault.wanted, seed=seed, hint=fault.hint, trace=trace)
+
+
+def _folded(lines: list[str]) -> list[str]:
+    """Without the end of a talk that says the same two lines for ever."""
+    end = len(lines)
+    while end > 2 and lines[end - 1] == lines[end - 3]:
+        end -= 1
+    left = len(lines) - end
+    return [*lines[:end], f"… and so on, {left} lines"] if left > 2 else lines
+
+
+def _standstill(cores: Cores, names: tuple[str, ...]) -> str:
+    """Why nobody is elected, if it is for a server that had to throw its log away."""
+    for name in names:
+        if cores.state(name).hard.is_recovering:
+            return f"{name} gives no vote before a leader has sent it its log, and nobody can lead"
+    return ""
 
 
 def _values(rng: Random, count: int) -> list[str]:
