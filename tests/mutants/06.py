@@ -5,6 +5,8 @@ import json
 
 from nats.errors import Error
 
+from kvcore.lab import Cluster
+
 HINTS = {
     "ex_06a__half_of_them": "06a.M7",
     "ex_06a__one_is_enough": "06a.spare",
@@ -27,6 +29,7 @@ HINTS = {
     "ex_06b__longer_and_later": "06b.stuck",
     "ex_06b__once_and_never_again": "06b.again",
     "ex_06b__loyal_for_ever": "06b.old vote",
+    "ex_06b__async_yes": "06b.promise",
     "ex_06c__no_jitter": "06c.none",
     "ex_06c__hardly_any": "06c.narrow",
     "ex_06c__quick": "06c.heartbeat",
@@ -40,6 +43,8 @@ HINTS = {
     "ex_06d__remembered": "06d.cached",
     "ex_06d__raises": "06d.nobody",
     "ex_06d__empty_name": "06d.nobody",
+    "ex_06d__another_cluster": "06d.somebody",
+    "ex_06d__always_none": "06d.somebody",
     "ex_06d__last_known": "06d.dead",
 }
 
@@ -136,6 +141,10 @@ def ex_06b__loyal_for_ever__can_grant_vote(me, request):
     return me.voted_for in ("", request.sender) and _is_newer(me, request)
 
 
+async def ex_06b__async_yes__can_grant_vote(me, request):
+    return not _is_taken(me, request) and _is_newer(me, request)
+
+
 ex_06c__no_jitter = (1200, 1200)
 ex_06c__hardly_any = (1200, 1230)
 ex_06c__quick = (60, 150)
@@ -181,6 +190,14 @@ async def ex_06d__empty_name__leader_of(nc, bucket):
         return (await _info(nc, bucket))["cluster"]["leader"]
     except (Error, KeyError):
         return ""
+
+
+async def ex_06d__another_cluster__leader_of(nc, bucket):
+    return await Cluster.sim(servers=3, seed=1).leader(bucket)
+
+
+async def ex_06d__always_none__leader_of(nc, bucket):
+    return None
 
 
 async def ex_06d__last_known__leader_of(nc, bucket):

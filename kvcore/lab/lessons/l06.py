@@ -154,6 +154,9 @@ LOSS = 0.05
         "your servers keep quiet about a dead leader?",
         "order": "A pair: the shortest, then the longest, in milliseconds.",
     },
+    compare="Both outlast at least five heartbeats, and both spread the timers over many round "
+    "trips. The first begins fewer rehearsals for nothing; the second lets fewer servers stand "
+    "together.",
 )
 def check_06c(time_out: Any, seeds: Iterable[int]) -> Verdict:
     """Healthy groups for a while, then elections, counted."""

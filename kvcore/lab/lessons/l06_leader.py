@@ -32,8 +32,8 @@ _WAIT_SECONDS = 5.0
     seeds=2,
     hints=(
         (
-            "A bucket is a stream. Which question about a stream did Experiment 1 ask, and who "
-            "answers it?"
+            "A bucket is a stream. The warm-up named a question about a stream: what does its "
+            "answer say beside the messages?"
         ),
         (
             "STREAM.INFO of KV_<bucket> has a part named `cluster`, and there a `leader`. Ask "
@@ -55,6 +55,8 @@ _WAIT_SECONDS = 5.0
         "variable: when do you ask?",
         "nobody": "With no majority nobody leads, and the answer to your question is an error. "
         "What does your caller get?",
+        "somebody": "Somebody leads, and your answer names nobody. `nc` is connected to the "
+        "check's own cluster, and the bucket is there: whom do you ask?",
         "dead": "A majority is gone, and you name a leader. Where did you get the name from, if "
         "nobody could answer?",
     },
@@ -146,7 +148,7 @@ def _why(
     if got in seen:
         return "cached"
     if got not in world.hosts:
-        return "hard" if got else "nobody"
+        return "hard" if got else "somebody"
     url = client.connected_url
     if url is not None and url.hostname == got:
         return "mine"

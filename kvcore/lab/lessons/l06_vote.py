@@ -16,6 +16,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from copy import deepcopy
 from dataclasses import replace
+from inspect import iscoroutinefunction
 from types import CellType, FunctionType
 from typing import Any, TypeAlias
 
@@ -77,6 +78,8 @@ _SAFE = "at most one leader in a term, and each has all that was committed"
         "of the two has to say yes?",
         "again": "The answer was lost, so the candidate asks again. It is the same candidate: "
         "does a second yes to it make a second leader?",
+        "promise": "An async function answers with a coroutine, and any object counts as yes. Raft "
+        "decides on what it holds already: what would you wait for?",
         "old vote": "The vote in `me.voted_for` was given in `me.term`. Does it bind you in a "
         "later one?",
     },
@@ -85,6 +88,9 @@ _SAFE = "at most one leader in a term, and each has all that was committed"
 )
 def check_06b(learner: Any, seeds: Iterable[int]) -> Verdict:
     """A restart, two searches, a table, and an election with the rule in one server."""
+    if iscoroutinefunction(learner):
+        seen = "can_grant_vote gave a coroutine, which nobody awaits"
+        return not_yet(seen, "True or False; the function is called, not awaited", hint="promise")
     states = 0
     for seed in seeds:
         if not states:
