@@ -97,8 +97,13 @@ def group_nodes(
         doing = "" if state is State.UP else "down" if state is State.CRASHED else state.value
         node = world.hosts[card.name].node
         part = node.groups.get(group) if isinstance(node, Node) else None
-        engine = card.engine if part is None else part.engine
-        cards.append(replace(card, down=is_down, doing=doing, engine=engine))
+        seen = replace(card, down=is_down, doing=doing)
+        if part is not None:
+            leads: Role = "leader" if part.is_leader else card.role
+            seen = replace(seen, term=part.term, engine=part.engine, role=leads)
+        elif card.term == 0 and card.log_end == 0:
+            seen = replace(seen, role="no copy", voted_for=None)
+        cards.append(seen)
     return tuple(cards)
 
 

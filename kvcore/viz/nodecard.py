@@ -5,7 +5,8 @@ storage engine, and what a power cut would take. A server that is down keeps its
 edge is dashed, the name struck through, and the word says so.
 
 A timer is an arc that shrinks as the time to the next election runs out. Where servers vote,
-a card says for whom; of a server that tells nothing of itself, it says what is unknown.
+a card says for whom; of a server that tells nothing of itself, it says what is unknown; of
+one that isn't of the group, that it has no copy.
 
 Left out: load and memory; those are numbers for a plot.
 """
@@ -19,7 +20,7 @@ from kvcore.viz.figure import Picture, Table
 from kvcore.viz.measure import shortened
 from kvcore.viz.svg import WIDTH, Canvas
 
-Role: TypeAlias = Literal["leader", "follower", "candidate", "unknown"]
+Role: TypeAlias = Literal["leader", "follower", "candidate", "unknown", "no copy"]
 
 _LEFT, _TOP, _GAP = 16, 14, 14
 _CARD_WIDTH, _CARD_HEIGHT, _FACT = 220, 146, 20
@@ -29,6 +30,7 @@ _SIGNS = {
     "follower": "follower",
     "candidate": "candidate",
     "unknown": "? unknown",
+    "no copy": "no copy",
 }
 
 
@@ -63,8 +65,15 @@ class Node:
         return _SIGNS[self.role] + dots + (f", {self.doing}" if self.doing else "")
 
     @property
+    def style(self) -> str:
+        """In whose colour it is drawn; the word and the edge tell the rest."""
+        return "follower" if self.down or self.role == "no copy" else self.role
+
+    @property
     def facts(self) -> tuple[tuple[str, str], ...]:
         """The rows of its card: what, and how much."""
+        if self.role == "no copy":
+            return ()
         vote = () if self.voted_for is None else (("vote", self.voted_for or "none"),)
         if self.lag is not None:
             return (("behind by", _entries(self.lag)), *vote, ("engine", self.engine))
@@ -109,16 +118,16 @@ def node_cards(
 
 def _draw(c: Canvas, at: tuple[float, float], tall: float, node: Node) -> None:
     x, y = at
-    role = "follower" if node.down else node.role
+    role = node.style
     if node.down:
         c.rect(x, y, _CARD_WIDTH, tall, "line-edge dashed", stroke_width="1.5")
     else:
         c.rect(x, y, _CARD_WIDTH, tall, "boxed")
-        dotted = " dotted" if node.role == "unknown" else ""
+        dotted = " dotted" if node.role in ("unknown", "no copy") else ""
         c.rect(x, y, _CARD_WIDTH, tall, f"{role}-edge{dotted}", stroke_width="2")
     name = "big follower struck" if node.down else "big"
     c.text(x + 14, y + 26, shortened(node.name, 150, name), name)
-    has_term = node.term and node.role != "unknown"
+    has_term = node.term and node.role not in ("unknown", "no copy")
     term = "" if not has_term else f" · term {node.term}"
     c.text(x + 14, y + 46, f"{node.state}{term}", f"bold {role}")
     for place, (label, value) in enumerate(node.facts):
@@ -150,6 +159,8 @@ def _entries(count: int) -> str:
 
 def node_sentence(node: Node) -> str:
     """One server in words."""
+    if node.role == "no copy":
+        return f"{node.name} {f'is {node.doing}; it ' if node.doing else ''}has no copy."
     if node.down:
         end = "" if node.role == "unknown" else f"; its log ends at {node.log_end}"
         return f"{node.name} is {node.state}{end}."
@@ -177,7 +188,8 @@ def node_table(nodes: Sequence[Node]) -> Table:
         if node.role == "unknown" or node.lag is not None:
             numbers = ("?", "?", "?")
         row = [node.name, state, *numbers, node.engine, _entries(node.unsynced)]
-        row += [node.voted_for or "none"] if votes else []
+        row = [node.name, state, *("",) * 5] if node.role == "no copy" else row
+        row += [node.voted_for or ("" if node.role == "no copy" else "none")] if votes else []
         row += ["" if node.timer is None else f"{_percent(node.timer)} left"] if timers else []
         rows.append(tuple(row))
     more = (["vote"] if votes else []) + (["election timer"] if timers else [])

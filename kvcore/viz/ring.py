@@ -83,7 +83,7 @@ def _vote(c: Canvas, voter: tuple[float, float], candidate: tuple[float, float])
 
 def _disc(c: Canvas, place: tuple[float, float], node: Node) -> None:
     x, y = place
-    role = "follower" if node.down else node.role
+    role = node.style
     c.circle(x, y, _ARC + 3, "ground")
     c.circle(x, y, _DISC, "ground" if node.down else "boxed")
     style = "line-edge dashed" if node.down else f"{role}-edge"
@@ -101,7 +101,7 @@ def _words(c: Canvas, place: tuple[float, float], node: Node) -> None:
     is_left = x < _MIDDLE_X - 1
     at = x - _ARC - 10 if is_left else x + _ARC + 10
     anchor = {"text_anchor": "end"} if is_left else {}
-    role = "follower" if node.down else node.role
+    role = node.style
     c.text(at, y - 12, node.state, f"bold {role}", **anchor)
     c.text(at, y + 3, f"log end {node.log_end}, commit {node.commit}", "small halo", **anchor)
     rest = []

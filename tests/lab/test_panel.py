@@ -6,7 +6,7 @@ import pytest
 
 from kvcore.lab.cluster import Cluster, NotInThisWorld
 from kvcore.lab.controls import VERBS, Control, carry_out, controls
-from kvcore.lab.pictures import look, server_cards
+from kvcore.lab.pictures import group_nodes, look, server_cards
 from kvcore.lab.remote import NatsCluster
 from kvcore.lab.simulated import SimulatedCluster
 from kvcore.sim.world import World
@@ -171,3 +171,20 @@ def test_fault_buttons_have_one_for_each_server_and_verb(kernel):
     assert 'the restart button is: await cluster.restart("n1")' in made
     ok(kernel.run("button('crash n1').click()"))
     assert ok(kernel.run("print(cluster.servers[0].status)")) == "crashed\n"
+
+
+def test_the_cards_of_a_bucket_tell_who_has_no_copy_of_it(cluster):
+    async def make():
+        client = await cluster.connect()
+        await client.jetstream().create_key_value(bucket="lone")
+        await client.close()
+
+    cluster.simulation.run(make())
+    cards = group_nodes(cluster, "lone")
+    assert sorted(card.role for card in cards) == ["leader", "no copy", "no copy"]
+    assert {card.term for card in cards if card.role == "leader"} == {1}
+    other = next(card.name for card in cards if card.role == "no copy")
+    cluster.simulation.crash(other)
+    gone = next(card for card in group_nodes(cluster, "lone") if card.name == other)
+    assert (gone.role, gone.down) == ("no copy", True)
+    assert all(card.role != "no copy" for card in group_nodes(cluster))

@@ -262,3 +262,15 @@ def test_a_server_that_tells_nothing_has_question_marks_and_a_dotted_edge():
     assert "unknown-edge dotted" in picture.svg
     assert {"? unknown, paused", "?"} <= set(texts(picture))
     assert picture.table.rows[0][:3] == ("n1", "unknown, paused", "?")
+
+
+def test_a_server_outside_a_bucket_s_group_is_no_follower_but_has_no_copy():
+    picture = node_cards([Node("n1", "leader", term=2, voted_for="n1"), Node("n3", "no copy")])
+    assert "n3 has no copy." in picture.alt
+    assert picture.table.rows[1][:3] == ("n3", "no copy", "")
+    card = picture.svg[picture.svg.index(">n3<") :]
+    assert "no copy" in card
+    assert "follower</text>" not in card
+    assert "log end" not in card
+    down = node_cards([Node("n3", "no copy", down=True, doing="down")])
+    assert "n3 is down; it has no copy." in down.alt
