@@ -51,7 +51,7 @@ def test_a_click_on_the_panel_counts_while_a_cell_runs_and_after_it(page, jupyte
     run_cell(page, SAID)
     wait_until(lambda: last_text(page) == "n5 is crashed\n", page)
     panel.scroll_into_view_if_needed()
-    page.screenshot(path=screenshots / "06-panel.png")
+    panel.screenshot(path=screenshots / "06-panel.png")
     restart.click()
     down.wait_for(state="detached")
     run_cell(page, SAID)
