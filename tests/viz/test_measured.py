@@ -98,7 +98,9 @@ def test_a_stacked_bar_says_acked_survived_lost_and_unknown_and_hatches_what_is_
 
 def test_the_disk_s_layers_say_what_each_fault_takes():
     picture = disk_layers(buffered=3, cached=52, stored=345)
-    assert {"× kill -9 takes 3 entries", "× a power cut takes up to 55 entries"} <= set(texts(picture))
+    assert {"× kill -9 takes 3 entries", "× a power cut takes up to 55 entries"} <= set(
+        texts(picture)
+    )
     assert picture.table.rows[1][2:] == ("52", "power cut")
     assert picture.alt.endswith("kill -9 takes 3, a power cut up to 55.")
 
