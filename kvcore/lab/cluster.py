@@ -124,6 +124,16 @@ class Cluster(ABC):
         return ProcessCluster(servers, beside=beside, **options)
 
     @staticmethod
+    def docker(servers: int = 3, *, image: str = "kvcore", **options: Any) -> "Cluster":
+        """Servers in containers, which end with this kernel: kvcore's, or with "nats" the original.
+
+        Builds the image when the engine has none, and says so. Raises `NoEngineError`.
+        """
+        from kvcore.lab.containers import DockerCluster
+
+        return DockerCluster(servers, image=image, **options)
+
+    @staticmethod
     def nats(url: str = "nats://127.0.0.1:4222") -> "Cluster":
         """A NATS server or cluster that runs already, wherever it is."""
         from kvcore.lab.remote import NatsCluster

@@ -23,6 +23,7 @@ from random import Random
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 from kvcore.lab.asking import ask
+from kvcore.lab.partitions import sides
 from kvcore.lab.server_process import AdminError, ServerProcess
 
 START_SECONDS = 20.0
@@ -37,7 +38,7 @@ class Fleet:
     def __init__(
         self, count: int, directory: Path, flags: Sequence[str] = (), *, first_port: int = -1
     ) -> None:
-        peers = _free_ports(count) if count > 1 else []
+        peers = free_ports(count) if count > 1 else []
         routes = ",".join(f"nats://127.0.0.1:{port}" for port in peers)
         self.members = [
             ServerProcess(
@@ -157,17 +158,10 @@ class Fleet:
         """
         names = [process.name for process in self.members]
         addresses = clients or {}
-        said = [name for group in groups for name in group]
-        for name in said:
-            if name not in names and name not in addresses:
-                raise ValueError(f"no server or client {name!r}; there are {', '.join(names)}")
-            if said.count(name) > 1:
-                raise ValueError(f"{name} is in two groups")
-        rest = [name for name in names if name not in said]
-        sides = [list(group) for group in groups] + ([rest] if rest else [])
+        parts = sides(groups, names, addresses)
         for name in names:
-            side = next(each for each in sides if name in each)
-            away = [other for other in said + rest if other not in side]
+            side = next(each for each in parts if name in each)
+            away = [other for part in parts if part is not side for other in part]
             peers = tuple(other for other in away if other in names)
             cut = [address for other in away for address in addresses.get(other, ())]
             self._cuts[name] = (peers, tuple(cut))
@@ -204,7 +198,7 @@ def _joined(peers: Sequence[int], at: int, routes: str) -> tuple[str, ...]:
     return "--cluster", where, "--cluster_name", "kvcore", "--routes", routes
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on just now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(each.getsockname()[1]) for each in sockets]

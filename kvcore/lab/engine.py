@@ -1,0 +1,165 @@
+"""The container engine: reaching it, knowing what is ours there, and leaving nothing behind.
+
+Everything that a cluster makes bears two labels: the cluster's own name, and who made it:
+
+    kvcore.cluster = kvcore-3f2a9c      kvcore.owner = <this machine>:<process id>
+
+So it can be found again whatever became of its maker. A cluster that is closed removes what
+is its own. Should its kernel be killed instead, a second process does it, which waits for
+nothing but that: it holds the reading end of a pipe whose writing end only the kernel has.
+What escapes even that (both were killed, the engine was down) `clean` finds by the labels.
+
+Left out: images, which stay for the next time.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CLUSTER = "kvcore.cluster"
+OWNER = "kvcore.owner"
+_ENGINE_SECONDS = 120  # an answer may take that long: a stop, an import
+_REAP_SECONDS = 60.0
+
+
+class NoEngineError(RuntimeError):
+    """No container engine can be reached; the text says what to do about it."""
+
+
+@contextmanager
+def engine() -> Iterator[Any]:
+    """docker-py's client of the engine that DOCKER_HOST names, or the local one.
+
+    Raises `NoEngineError`.
+    """
+    client = connect()
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def connect() -> Any:
+    """As `engine`, for whoever closes it later."""
+    try:
+        import docker
+        from docker.errors import DockerException
+    except ImportError as error:
+        raise NoEngineError(
+            "Clusters of containers need docker-py: pip install 'docker>=7.1'. "
+            "Without it, Cluster.processes(3) runs the same servers as plain processes."
+        ) from error
+    try:
+        client = docker.from_env(timeout=_ENGINE_SECONDS)
+        client.ping()
+    except DockerException as error:
+        raise NoEngineError(
+            f"No container engine answers ({_shortly(error)}). Install Docker if it is missing, "
+            "start it (Docker Desktop; or on Linux: sudo systemctl start docker), and see that "
+            "`docker info` works for you. Without it, Cluster.processes(3) runs the same servers "
+            "as plain processes."
+        ) from error
+    return client
+
+
+def _shortly(error: BaseException) -> str:
+    """The innermost cause: docker-py wraps a refused connection in three others."""
+    text = str(error)
+    for known in ("Permission denied", "No such file or directory", "Connection refused"):
+        if known in text:
+            return known
+    return text[:120]
+
+
+def labels(cluster: str) -> dict[str, str]:
+    """What everything bears that belongs to this cluster and this process."""
+    return {CLUSTER: cluster, OWNER: f"{platform.node()}:{os.getpid()}"}
+
+
+def remove(client: Any, cluster: str) -> int:
+    """Removes the containers, their volumes and the networks of a cluster; how many things."""
+    from docker.errors import NotFound
+
+    told = {"label": f"{CLUSTER}={cluster}"}
+    removed = 0
+    for container in client.containers.list(all=True, filters=told, ignore_removed=True):
+        try:
+            container.remove(v=True, force=True)
+            removed += 1
+        except NotFound:
+            continue  # somebody was quicker
+    for network in client.networks.list(filters=told):
+        try:
+            network.remove()
+            removed += 1
+        except NotFound:
+            continue
+    return removed
+
+
+def clusters(client: Any) -> dict[str, str]:
+    """The clusters that are there, and the owner of each."""
+    found: dict[str, str] = {}
+    told = {"label": CLUSTER}
+    for container in client.containers.list(all=True, filters=told, ignore_removed=True):
+        found[container.labels[CLUSTER]] = container.labels.get(OWNER, "")
+    for network in client.networks.list(filters=told):
+        named = network.attrs.get("Labels") or {}
+        found.setdefault(named[CLUSTER], named.get(OWNER, ""))
+    return found
+
+
+def is_orphan(owner: str) -> bool:
+    """Whether the process that made it is gone. Of another machine's we can't know: no."""
+    machine, _, number = owner.rpartition(":")
+    if machine != platform.node() or not number.isdigit():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
+
+
+class Reaper:
+    """A process that removes a cluster when the one that started it is gone."""
+
+    def __init__(self, cluster: str) -> None:
+        root = str(Path(__file__).resolve().parents[2])
+        path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+        self._process = subprocess.Popen(  # noqa: S603 - our own program
+            [sys.executable, "-m", "kvcore.lab.engine", cluster],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+
+    def end(self) -> None:
+        """Lets it look and go; it finds nothing when the cluster was removed already."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(_REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def reap(cluster: str) -> None:
+    """Waits until nobody holds the other end of standard input, then removes the cluster."""
+    sys.stdin.buffer.read()
+    with engine() as client:
+        remove(client, cluster)
+
+
+if __name__ == "__main__":
+    reap(sys.argv[1])
