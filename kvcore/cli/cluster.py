@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from kvcore.lab.engine import NoEngineError, clean, engine
 from kvcore.lab.supervisor import Supervisor, SupervisorError, order, status
 
 DIRECTORY = Path("kvcore-cluster")
@@ -140,6 +141,21 @@ def _ask(directory: Path, do: str, words: Sequence[str] = ()) -> dict[str, Any]:
         return order(directory, do, words)
     except SupervisorError as error:
         raise _failed(str(error)) from error
+
+
+@cluster.command("clean")
+def _clean(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those whose makers are still there, too.")
+    ] = False,
+) -> None:
+    """Remove containers that an ended notebook left behind."""
+    try:
+        with engine() as client:
+            gone = clean(client, all_owners=everything)
+    except NoEngineError as error:
+        raise _failed(str(error)) from error
+    sys.stdout.write("".join(f"removed {name}\n" for name in gone) or "nothing was left behind\n")
 
 
 @cluster.command("status")

@@ -3,10 +3,10 @@
     cluster = Cluster.open(servers=1, seed=1)
     client = await cluster.connect()            # nats-py's own client
 
-`open` takes the world from KVCORE_WORLD: `sim` (the default), `processes`, or `nats` with
-NATS_URL. All that a client can do is the same in each. What befalls servers are verbs, all
-awaited: `crash`, `restart`, `pause`, `resume`, `power_cut`, `disconnect(client)`; what
-befalls their network: `partition`, `cut`, `heal`. `leader` and `replicas` say who has a
+`open` takes the world from KVCORE_WORLD: `sim` (the default), `processes`, `docker`, or
+`nats` with NATS_URL. All that a client can do is the same in each. What befalls servers are
+verbs, all awaited: `crash`, `restart`, `pause`, `resume`, `power_cut`, `disconnect(client)`;
+what befalls their network: `partition`, `cut`, `heal`. `leader` and `replicas` say who has a
 bucket, `step_down` makes its leader hand over. A world that lacks a verb raises
 `NotInThisWorld`; `can` lists what it has.
 
@@ -38,19 +38,19 @@ _VERBS = (
     *("step_down", "swap", "rewind", "disconnect", "shell"),
 )
 _WHO_CAN = {
-    "crash": "Cluster.sim() and Cluster.processes(3)",
-    "restart": "Cluster.sim() and Cluster.processes(3)",
-    "pause": "Cluster.sim() and Cluster.processes(3)",
-    "resume": "Cluster.sim() and Cluster.processes(3)",
+    "crash": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
+    "restart": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
+    "pause": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
+    "resume": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
     "power_cut": "Cluster.sim() and Cluster.processes(3)",
-    "partition": "Cluster.sim() and Cluster.processes(3)",
+    "partition": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
     "cut": "Cluster.sim()",
-    "heal": "Cluster.sim() and Cluster.processes(3)",
+    "heal": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
     "swap": "Cluster.sim()",
     "rewind": "Cluster.sim()",
-    "shell": "Cluster.processes(3) and Cluster.nats(url)",
-    "said": "Cluster.processes(3) and Cluster.nats(url)",
-    "output": "Cluster.processes(3) and Cluster.nats(url)",
+    "shell": "Cluster.processes(3), Cluster.docker(3) and Cluster.nats(url)",
+    "said": "Cluster.processes(3), Cluster.docker(3) and Cluster.nats(url)",
+    "output": "Cluster.processes(3), Cluster.docker(3) and Cluster.nats(url)",
 }
 
 
@@ -92,19 +92,21 @@ class Cluster(ABC):
     def __init__(self) -> None:
         self._clients: list[Client] = []
 
-    # The four ways to have one.
+    # The ways to have one.
 
     @staticmethod
     def open(servers: int = 1, seed: int = 1) -> "Cluster":
-        """The world that KVCORE_WORLD names: sim (the default), processes, or nats."""
+        """The world that KVCORE_WORLD names: sim (the default), processes, docker or nats."""
         world = os.environ.get("KVCORE_WORLD", "sim")
         if world == "sim":
             return Cluster.sim(servers=servers, seed=seed)
         if world == "processes":
             return Cluster.processes(servers)
+        if world == "docker":
+            return Cluster.docker(servers)
         if world == "nats":
             return Cluster.nats(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"))
-        raise ValueError(f"KVCORE_WORLD is {world!r}; it knows sim, processes and nats")
+        raise ValueError(f"KVCORE_WORLD is {world!r}; it knows sim, processes, docker and nats")
 
     @staticmethod
     def sim(servers: int = 1, seed: int = 1, **options: Any) -> "Cluster":

@@ -128,6 +128,15 @@ def is_orphan(owner: str) -> bool:
     return False
 
 
+def clean(client: Any, *, all_owners: bool = False) -> list[str]:
+    """Removes the clusters whose makers are gone, or all; their names."""
+    found = clusters(client)
+    gone = sorted(name for name in found if all_owners or is_orphan(found[name]))
+    for name in gone:
+        remove(client, name)
+    return gone
+
+
 class Reaper:
     """A process that removes a cluster when the one that started it is gone."""
 

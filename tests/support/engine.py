@@ -1,0 +1,65 @@
+"""A container engine for tests: the one that answers, or one of their own.
+
+Where no engine answers and this is root on a Linux with `dockerd`, an engine is started for
+the tests, with its data, its socket and its files in a directory of its own, and is ended
+with them. Elsewhere the tests skip; under KVCORE_REQUIRE=docker they fail.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kvcore.lab.engine import NoEngineError, connect
+from tests.support.require import lacking
+from tests.support.wait import eventually
+
+START_S = 60.0
+STOP_S = 30.0
+
+
+def answers() -> bool:
+    try:
+        connect().close()
+    except NoEngineError:
+        return False
+    return True
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """An engine answers meanwhile, as docker-py finds one by DOCKER_HOST or the usual socket."""
+    if answers():
+        yield
+        return
+    daemon = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if daemon is None or os.geteuid() != 0:
+        lacking("docker", "no container engine answers, and none can be started here")
+    assert daemon is not None
+    with tempfile.TemporaryDirectory(prefix="kvcore-engine-") as place:
+        here = Path(place)
+        socket = f"unix://{here}/docker.sock"
+        command = [
+            *(daemon, "--host", socket, "--data-root", str(here / "data")),
+            *("--exec-root", str(here / "exec"), "--pidfile", str(here / "pid")),
+        ]
+        with (here / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        before = os.environ.get("DOCKER_HOST")
+        os.environ["DOCKER_HOST"] = socket
+        try:
+            eventually(lambda: process.poll() is not None or answers(), START_S)
+            if process.poll() is not None:
+                said = (here / "log").read_text(errors="replace")[-1500:]
+                lacking("docker", f"dockerd did not start: {said}")
+            yield
+        finally:
+            process.terminate()
+            process.wait(STOP_S)
+            if before is None:
+                del os.environ["DOCKER_HOST"]
+            else:
+                os.environ["DOCKER_HOST"] = before
