@@ -46,6 +46,7 @@ STAGES: dict[str, list[list[str]]] = {
         [*PYTEST, *PARALLEL, "tests/interop", "tests/fuzz", "tests/durability"],
         [*PYTEST, "tests/differential"],
     ],
+    "containers": [[*PYTEST, "tests/containers"]],
     "lessons-stub": [
         [*PYTEST, *PARALLEL, *NBVAL, "course"],
         [

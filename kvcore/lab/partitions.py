@@ -1,5 +1,9 @@
 """Who is with whom when a network is taken apart, whatever takes it apart.
 
+    sides([["n1"], ["n2", "n3"]], servers n1 … n5)   →   n1 | n2 n3 | n4 n5
+
+Servers that no group names are together in one more.
+
 Left out: how it is done; each world has its own way.
 """
 
