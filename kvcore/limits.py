@@ -111,6 +111,7 @@ NATS_ELECTION_MIN_NS: Nanos = 4 * SECOND_NS
 NATS_ELECTION_MAX_NS: Nanos = 9 * SECOND_NS
 PEER_FRAME_BYTES = 8 * MIB  # the largest frame that a peer may send
 CLUSTER_PAYLOAD_BYTES = PEER_FRAME_BYTES - MIB  # the largest payload: a frame has more in it
+PEER_INTEREST_COUNT = 1_000_000  # subjects that one peer may want at a time
 INTEREST_PER_TURN_COUNT = 2048  # subjects that a new peer is told in one turn, about 5 ms
 APPEND_BYTES = 1 * MIB  # entries in one AppendEntries, a single larger one aside
 APPENDS_IN_FLIGHT_COUNT = 64  # AppendEntries to one follower that wait for their answer

@@ -272,6 +272,8 @@ class Peers:
         if want.is_added == (key in theirs):
             raise FrameError(f"interest in {want.subject[:80]!r} told twice")
         if want.is_added:
+            if len(theirs) >= limits.PEER_INTEREST_COUNT:
+                raise FrameError(f"interest in more than {len(theirs)} subjects")
             sub = PeerSubscription(link, want.subject, want.queue, is_server=want.is_server)
             theirs[key] = sub
             self._elsewhere.interest.insert(sub)

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from kvcore import limits
 from kvcore.node import frames
 from kvcore.node.config import ClusterConfig, NodeConfig
 from kvcore.node.io import ClientConnected, ClientData, PeerClosed, PeerConnected, PeerData
@@ -161,3 +162,17 @@ def test_what_is_for_clients_reaches_no_listener_of_the_server():
         assert not victim.is_dropped_by(b"".join(pieces))
         victim.turn(PeerClosed("b"))
         assert len(heard) == (0 if clients_only else 2)
+
+
+def test_a_peer_that_wants_more_subjects_than_it_may_loses_its_link_and_all_of_them(monkeypatch):
+    monkeypatch.setattr(limits, "PEER_INTEREST_COUNT", 100)
+    victim = Victim()
+    wants = [
+        frames.want(is_added=True, is_server=False, queue="", subject=f"x.{number}")
+        for number in range(101)
+    ]
+    away = frames.want(is_added=False, is_server=False, queue="", subject="x.7")
+    assert not victim.is_dropped_by(*wants[:100], away, wants[100])
+    victim.turn(PeerClosed("b"))
+    assert victim.is_dropped_by(*wants)
+    assert victim.state() == victim.before
