@@ -251,7 +251,8 @@ class Cluster(ABC):
     # A bucket's replicas.
 
     async def leader(self, bucket: str) -> str:
-        """The server that leads a bucket; empty when none does, or none can be asked."""
+        """The server that leads a bucket, as most servers say; empty when none does, or none
+        can be asked. The simulator looks: it is who leads in the latest term."""
         return await replicas.leader(self, bucket)
 
     async def replicas(self, bucket: str) -> list[Replica]:

@@ -2,7 +2,9 @@
 
 Each stream of a cluster is a group of its own, with a leader among its replicas. The leader
 says who they are in the `cluster` part of STREAM.INFO, and hands over when it is told to.
-So these questions are the same in every world, on a nats-server, too.
+So these questions are the same in every world, on a nats-server, too. While the network is cut,
+servers may name different leaders, and no answer has a term in it that would tell which of them
+is the later one; what most servers say is believed.
 
     await leader(cluster, "b")          "n2"
     await replicas(cluster, "b")        [n1 current, n2 leader, n3 3 behind]
@@ -10,7 +12,9 @@ So these questions are the same in every world, on a nats-server, too.
 Left out: what a client can't know: terms, votes and logs. A simulated cluster shows those.
 """
 
+import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +28,10 @@ _ASK_SECONDS = 2.0
 
 class Connectable(Protocol):
     """A cluster, as far as these questions go."""
+
+    @property
+    def urls(self) -> list[str]:
+        """Where its servers listen."""
 
     async def connect(self, **options: Any) -> Client:
         """A client of it."""
@@ -48,12 +56,23 @@ class Replica:
 
 
 async def leader(cluster: Connectable, bucket: str) -> str:
-    """The name of the server that leads; empty when nobody answers."""
-    async with _client(cluster) as client:
-        try:
+    """The name of the server that leads, as most servers say; empty when none is named most.
+
+    Each is asked, since one that is cut off may name an old leader, or none.
+    """
+    answers = asyncio.gather(*(_named_by(cluster, url, bucket) for url in cluster.urls))
+    named = Counter(name for name in await answers if name).most_common(2)
+    is_tie = len(named) > 1 and named[0][1] == named[1][1]
+    return "" if is_tie or not named else named[0][0]
+
+
+async def _named_by(cluster: Connectable, url: str, bucket: str) -> str:
+    """The leader as one server has it; empty when it says that nobody leads, or nothing."""
+    try:
+        async with _client(cluster, servers=[url], allow_reconnect=False) as client:
             return str((await _info(client, bucket)).get("leader") or "")
-        except (NatsError, RuntimeError):  # nobody answers, or says that nobody leads
-            return ""
+    except (NatsError, OSError, RuntimeError):
+        return ""
 
 
 async def replicas(cluster: Connectable, bucket: str) -> list[Replica]:
@@ -96,8 +115,8 @@ async def _ask(client: Client, subject: str, body: bytes) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _client(cluster: Connectable) -> AsyncIterator[Client]:
-    client = await cluster.connect(name="kvcore-lab", max_reconnect_attempts=1)
+async def _client(cluster: Connectable, **options: Any) -> AsyncIterator[Client]:
+    client = await cluster.connect(name="kvcore-lab", max_reconnect_attempts=1, **options)
     try:
         yield client
     finally:

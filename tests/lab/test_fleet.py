@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import nats
@@ -81,6 +81,27 @@ def test_clients_of_different_servers_hear_each_other_and_a_partition_is_silence
         await three.heal()
         await until(lambda: passes(one, two, "healed"))
         await until(lambda: passes(third, one, "healed.back"))
+
+    run(three, main)
+
+
+def test_the_leader_is_whom_most_servers_name_though_the_first_one_asked_is_cut_off(three):
+    async def main():
+        client = await three.connect()
+        await client.jetstream().create_key_value(bucket="b", replicas=3)
+
+        async def is_first():
+            with suppress(RuntimeError):  # not every server knows the leader at once
+                await three.step_down("b", "n1")
+            return await three.leader("b") == "n1"
+
+        async def is_another():
+            return await three.leader("b") in {"n2", "n3"}
+
+        await until(is_first)
+        await three.partition(["n1"], ["n2", "n3"])
+        await until(is_another)
+        await three.heal()
 
     run(three, main)
 
