@@ -64,6 +64,8 @@ async def look(cluster: Cluster, bucket: str = "") -> Picture:
         if found is not None and not card.down and not found.is_offline:
             role: Role = "leader" if found.is_leader else "follower"
             card = replace(card, role=role, lag=found.lag)
+        elif known and found is None:
+            card = replace(card, role="no copy")
         cards.append(card)
     return node_cards(cards)
 

@@ -4,10 +4,11 @@ import asyncio
 
 import pytest
 
-from kvcore.lab.cluster import Cluster, NotInThisWorld
+from kvcore.lab.cluster import Cluster, NotInThisWorld, ServerCard
 from kvcore.lab.controls import VERBS, Control, carry_out, controls
 from kvcore.lab.pictures import group_nodes, look, server_cards
 from kvcore.lab.remote import NatsCluster
+from kvcore.lab.replicas import Replica
 from kvcore.lab.simulated import SimulatedCluster
 from kvcore.sim.world import World
 from tests.support.kernel import Kernel
@@ -188,3 +189,14 @@ def test_the_cards_of_a_bucket_tell_who_has_no_copy_of_it(cluster):
     gone = next(card for card in group_nodes(cluster, "lone") if card.name == other)
     assert (gone.role, gone.down) == ("no copy", True)
     assert all(card.role != "no copy" for card in group_nodes(cluster))
+
+
+def test_a_real_server_that_the_leader_doesnt_name_has_no_copy():
+    class Real:
+        servers = tuple(ServerCard(name, "", lambda: "up") for name in ("n1", "n2", "n3"))
+
+        async def replicas(self, _bucket):
+            return [Replica("n1", is_leader=True), Replica("n2")]
+
+    picture = asyncio.run(look(Real(), "b"))
+    assert [row[1] for row in picture.table.rows] == ["leader", "follower", "no copy"]
