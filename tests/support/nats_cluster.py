@@ -25,6 +25,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import SystemRandom
 
@@ -38,6 +39,7 @@ SETTLE_S = 60.0  # nats-server elects within 4 to 9 s
 CLI_S = 60.0
 PORTS = (12_000, 32_000)
 NAME = "kvc"
+_INBOXES = count()
 
 _CONFIG = """
 http: "127.0.0.1:{http}"
@@ -190,8 +192,9 @@ class Cluster:
         hello |= {"user": user, "pass": user, "protocol": 1}
         found: list[dict] = []
         with Wire(self.ports[name], json.dumps(hello)) as wire:
-            wire.send(b"SUB _R.x 1\r\n")
-            head = f"PUB {prefix}{verb} _R.x {len(payload)}"
+            inbox = f"_R.{next(_INBOXES)}"  # its own: two threads may ask at once
+            wire.send(f"SUB {inbox} 1\r\n".encode())
+            head = f"PUB {prefix}{verb} {inbox} {len(payload)}"
             wire.send(b"%b\r\n%b\r\n" % (head.encode(), payload))
             deadline = time.monotonic() + within
             while len(found) < most and (left := deadline - time.monotonic()) > 0:
