@@ -87,8 +87,8 @@ def build_go() -> list[str]:
     return [str(target)]
 
 
-def build_node() -> list[str]:
-    """The words that start the Node program."""
+def build_node(script: str = "main.mjs") -> list[str]:
+    """The words that start a Node program."""
     lock = [HERE / "node" / name for name in ("package.json", "package-lock.json")]
     scripts = sorted((HERE / "node").glob("*.mjs"))
     with _locked("node"):
@@ -103,7 +103,7 @@ def build_node() -> list[str]:
         for path in scripts:
             if not (copies / path.name).exists():
                 shutil.copy(path, copies)
-    return [program("node"), str(copies / "main.mjs")]
+    return [program("node"), str(copies / script)]
 
 
 def _node_bin() -> str:
