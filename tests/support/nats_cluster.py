@@ -40,6 +40,7 @@ CLI_S = 60.0
 PORTS = (12_000, 32_000)
 NAME = "kvc"
 _INBOXES = count()
+_GIVEN: dict[int, None] = {}  # ports of this process: a killed server leaves its own free
 
 _CONFIG = """
 http: "127.0.0.1:{http}"
@@ -73,8 +74,11 @@ def free_ports(count: int) -> list[int]:
     with ExitStack() as held:
         while len(found) < count:
             port = chance.randrange(*PORTS)
+            if port in _GIVEN:
+                continue
             with suppress(OSError):
                 held.enter_context(socket.create_server(("127.0.0.1", port)))
+                _GIVEN[port] = None
                 found.append(port)
     return found
 
@@ -88,6 +92,7 @@ class Cluster:
     ports: dict[str, int]  # where clients go, by the server's name
     http: dict[str, int]
     configs: dict[str, str]
+    flags: tuple[str, ...] = ()
     running: dict[str, Server] = field(default_factory=dict)
     _paused: dict[str, None] = field(default_factory=dict)
 
@@ -106,6 +111,7 @@ class Cluster:
             self.running[name] = servers.start(
                 self.kind,
                 self.directory / name,
+                *self.flags,
                 config=self.configs[name],
                 name=name,
                 port=self.ports[name],
@@ -230,7 +236,9 @@ def _json(body: object) -> bytes:
     return json.dumps(body).encode()
 
 
-def make(kind: str, directory: Path, size: int, tags: Sequence[str] = ()) -> Cluster:
+def make(
+    kind: str, directory: Path, size: int, tags: Sequence[str] = (), flags: Sequence[str] = ()
+) -> Cluster:
     """A cluster whose servers have not been started yet."""
     names = [f"n{number}" for number in range(1, size + 1)]
     free = free_ports(3 * size)
@@ -248,16 +256,17 @@ def make(kind: str, directory: Path, size: int, tags: Sequence[str] = ()) -> Clu
         for at, name in enumerate(names)
     }
     by_name = dict(zip(names, clients, strict=True))
-    return Cluster(kind, directory, by_name, dict(zip(names, http, strict=True)), configs)
+    by_http = dict(zip(names, http, strict=True))
+    return Cluster(kind, directory, by_name, by_http, configs, tuple(flags))
 
 
 @contextmanager
 def cluster(
-    kind: str = "nats-server", size: int = 3, tags: Sequence[str] = ()
+    kind: str = "nats-server", size: int = 3, tags: Sequence[str] = (), flags: Sequence[str] = ()
 ) -> Iterator[Cluster]:
     """A cluster for the length of a `with` block, with a meta leader from the beginning."""
     with tempfile.TemporaryDirectory(prefix="kvcore-cluster-") as directory:
-        made = make(kind, Path(directory), size, tags)
+        made = make(kind, Path(directory), size, tags, flags)
         try:
             made.start(*made.names)
             made.settled()
