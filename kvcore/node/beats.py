@@ -59,10 +59,10 @@ class Beats(Generic[R]):
         which it needn't be for a heartbeat."""
         group = replica.group
         at = group.deadline()
-        if not group.is_leader:
+        if not group.is_leader or at is None:  # nobody follows, or nobody does any more
             self._leading.pop(replica, None)
             return at
-        if at is not None and replica not in self._leading:
+        if replica not in self._leading:
             self._leading[replica] = None
             self.at = at if self.at is None else min(at, self.at)
         return None
@@ -81,7 +81,7 @@ class Beats(Generic[R]):
         restless: list[R] = []
         for replica in list(self._leading):
             group = replica.group
-            told = group.beat() if group.is_leader else None
+            told = group.beat() if group.is_leader and group.raft.followers else None
             if told is None:
                 del self._leading[replica]
                 restless.append(replica)
