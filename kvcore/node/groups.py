@@ -297,10 +297,10 @@ class Group(Generic[C, O]):
 
     def _obey_all(self) -> None:
         raft = self._raft
+        self._finish_install()
         while (ready := raft.ready()) is not None:
             self._obey(ready)
-            if self._installing is not None:
-                self._finish_install()
+            self._finish_install()
         self._trace.look(raft)
         if self._reading and raft.role is not Role.LEADER:
             self._reading.clear()
@@ -386,8 +386,9 @@ class Group(Generic[C, O]):
             self._installing = number, chunk.last_index
 
     def _finish_install(self) -> None:
-        """The snapshot is whole; once it is durable the machine is made from it."""
-        assert self._installing is not None
+        """If a snapshot is whole: once it is durable the machine is made from it."""
+        if self._installing is None:
+            return
         number, index = self._installing
         if not self._unsynced or self._unsynced[0].number > number:
             self._installing = None
