@@ -3,8 +3,8 @@
 Nothing is kept here but what servers that are away were like when they were last seen. Who
 belongs to the cluster, and which streams there are, the meta group's log says; who is online,
 the links; who leads a stream, the interest in its verbs, for leadership is a subscription.
-A server that holds a replica knows better still: its group may have lost its leader while
-the one that was still looks subscribed.
+A server that holds a replica knows better still, if it shall: its group may have lost its
+leader while the one that was still looks subscribed.
 
 Left out: what a server can't know. A peer that has fallen silent is online until its link is
 given up.
@@ -94,9 +94,15 @@ class View:
             return self.own
         elsewhere = self._broker.router.elsewhere
         found = [] if elsewhere is None else elsewhere.servers(_LED + stream)
-        if host is None:
+        if host is None or not self._is_wanted(stream):
             return found[0] if found else ""
         return host.group.leader if host.group.leader in found else ""
+
+    def _is_wanted(self, stream: str) -> bool:
+        """Whether this server shall hold a replica of it. One that shall not any more hears
+        nothing of its group from some moment on, and may stay for a while."""
+        assignment = self.streams().get(stream)
+        return assignment is None or not assignment.peers or self.own in assignment.peers
 
     def sight(self, stream: str) -> GroupSight:
         """The group of a stream that has a replica on this server."""

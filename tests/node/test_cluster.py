@@ -298,6 +298,49 @@ def test_replicas_grow_and_shrink_while_the_bucket_is_used():
     assert (info["config"]["num_replicas"], info["cluster"]) == (1, {"name": "C", "leader": first})
 
 
+@pytest.mark.parametrize("pause", [0, 1.5], ids=["at once", "when it has left"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_server_that_a_bucket_left_takes_it_again(seed, pause):
+    gang = Gang(3, seed=seed)
+    gang.make("x", 1)
+    gang.put(gang.client("a"), "x", "k", b"v")
+    for replicas in (3, 1, 3, 1, 3):
+        assert "error" not in gang.edit("x", replicas)
+        gang.until(lambda replicas=replicas: len(gang.voters("x")) == replicas)
+        gang.wait(pause)
+    gang.until(lambda: gang.is_level("x"))
+
+
+def test_a_bucket_that_shrinks_to_one_server_takes_no_heartbeat_from_the_others():
+    gang = Gang(3)
+    for name in ("x", "y", "z"):
+        gang.make(name, 3, at="a")
+    leader = gang.leader("y")
+    for name in ("x", "z"):
+        if gang.leader(name) != leader:
+            body = {"placement": {"preferred": leader}}
+            assert gang.one("a", f"STREAM.LEADER.STEPDOWN.KV_{name}", body)["success"]
+            gang.until(lambda name=name: gang.leader(name) == leader)
+    terms = {name: gang.host(leader, name).group.term for name in ("x", "y", "z")}
+    for name in ("z", "x"):
+        assert "error" not in gang.edit(name, 1)
+        gang.until(lambda name=name: len(gang.voters(name)) == 1)
+    gang.wait(5)
+    assert {name: gang.host(leader, name).group.term for name in ("x", "y", "z")} == terms
+
+
+def test_a_server_that_shall_hold_a_bucket_no_more_does_not_say_that_nobody_leads_it():
+    gang = Gang(3)
+    gang.make("x", 3)
+    gang.one("a", "STREAM.UPDATE.KV_x", bucket("x", num_replicas=1), seconds=0.1)
+    gang.until(lambda: len(gang.voters("x")) == 1)
+    lone = [name for name in gang.holders("x") if name != gang.leader("x")]
+    gang.until(lambda: any(not gang.host(name, "x").group.leader for name in lone))
+    for name in lone:
+        answer = gang.one(name, "STREAM.LEADER.STEPDOWN.KV_x", seconds=0.02)
+        assert answer.get("success"), (name, answer)
+
+
 @pytest.mark.parametrize("storage", ["file", "memory"])
 def test_a_stream_moves_to_a_server_with_another_tag(storage):
     gang = Gang(3)
