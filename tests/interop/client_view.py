@@ -36,10 +36,11 @@ class Permitted:
 
 PERMITTED: tuple[Permitted, ...] = (
     Permitted(
-        ("A early", "A late", "B early", "B late", "C early", "C late", "E late"),
+        ("A early", "A late", "B late", "C early", "C late", "E late"),
         ("DIRECT.GET", "kv get"),
         "there any replica answers; here the leader, once it has made sure that it leads",
     ),
+    Permitted(("B early",), ("DIRECT.GET",), "the same"),
     Permitted(
         ("A early", "C early"),
         ("STREAM.MSG.GET",),
