@@ -10,6 +10,7 @@ Skips are read from pytest's JUnit files, so that a skip can't hide in a long lo
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -114,6 +115,8 @@ def main() -> int:
         print(f"no such stage: {', '.join(unknown)}; there are: {', '.join(STAGES)}")
         return 2
     os.environ.pop("KVCOURSE_STRICT", None)
+    # A job in the background ignores Ctrl-C, and so would all that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(("MAKE", "MFLAGS"))]:
         del os.environ[name]  # a test that runs make itself is not a part of this make
     os.environ["KVCOURSE_PROGRESS"] = "off"  # someone's own predictions are no lesson's output
