@@ -154,7 +154,7 @@ def plot(rows: list[tuple[str, float]], path: Path) -> None:
     axes.axvline(1, color="black", linewidth=1)
     axes.set_xscale("log", base=2)
     axes.set_xticks([0.125, 0.25, 0.5, 1, 2, 4, 8], ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
-    axes.set_xlim(min([*ratios, 1]) / 2, max([*ratios, 1]) * 2)
+    axes.set_xlim(min([*ratios, 1]) / 3, max([*ratios, 1]) * 4)
     axes.invert_yaxis()
     axes.set_xlabel("kvcore against nats-server, one run; right of 1: kvcore faster or smaller")
     figure.savefig(path, dpi=110)
