@@ -7,6 +7,7 @@ with them. Elsewhere the tests skip; under KVCORE_REQUIRE=docker they fail.
 
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -22,11 +23,23 @@ STOP_S = 30.0
 
 
 def answers() -> bool:
+    where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if where.startswith("unix://") and not _listens(where.removeprefix("unix://")):
+        return False  # docker-py would leave its socket to the collector, which complains
     try:
         connect().close()
     except NoEngineError:
         return False
     return True
+
+
+def _listens(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+        except OSError:
+            return False
+        return True
 
 
 @contextmanager
@@ -41,15 +54,15 @@ def running() -> Iterator[None]:
     assert daemon is not None
     with tempfile.TemporaryDirectory(prefix="kvcore-engine-") as place:
         here = Path(place)
-        socket = f"unix://{here}/docker.sock"
+        host = f"unix://{here}/docker.sock"
         command = [
-            *(daemon, "--host", socket, "--data-root", str(here / "data")),
+            *(daemon, "--host", host, "--data-root", str(here / "data")),
             *("--exec-root", str(here / "exec"), "--pidfile", str(here / "pid")),
         ]
         with (here / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         before = os.environ.get("DOCKER_HOST")
-        os.environ["DOCKER_HOST"] = socket
+        os.environ["DOCKER_HOST"] = host
         try:
             eventually(lambda: process.poll() is not None or answers(), START_S)
             if process.poll() is not None:
