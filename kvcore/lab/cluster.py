@@ -3,12 +3,12 @@
     cluster = Cluster.open(servers=1, seed=1)
     client = await cluster.connect()            # nats-py's own client
 
-`open` takes the world from KVCORE_WORLD: `sim` (the default), `processes`, `docker`, or
-`nats` with NATS_URL. All that a client can do is the same in each. What befalls servers are
-verbs, all awaited: `crash`, `restart`, `pause`, `resume`, `power_cut`, `disconnect(client)`;
-what befalls their network: `partition`, `cut`, `heal`. `leader` and `replicas` say who has a
-bucket, `step_down` makes its leader hand over. A world that lacks a verb raises
-`NotInThisWorld`; `can` lists what it has.
+`open` takes the world from KVCORE_WORLD: `sim` (the default), `processes`, `docker`,
+`nats-processes` (real nats-servers on this machine), or `nats` with NATS_URL. All that a client
+can do is the same in each. What befalls servers are verbs, all awaited: `crash`, `restart`,
+`pause`, `resume`, `power_cut`, `disconnect(client)`; what befalls their network: `partition`,
+`cut`, `heal`. `leader` and `replicas` say who has a bucket, `step_down` makes its leader hand
+over. A world that lacks a verb raises `NotInThisWorld`; `can` lists what it has.
 
 One world is current: making another leaves the first. `close` leaves it for none.
 
@@ -37,20 +37,23 @@ _VERBS = (
     *("crash", "restart", "pause", "resume", "power_cut", "partition", "cut", "heal"),
     *("step_down", "swap", "rewind", "disconnect", "shell"),
 )
+_OURS = "Cluster.processes(3), Cluster.nats_processes(3)"
+_ANY_BUT_A_URL = f"Cluster.sim(), {_OURS} and Cluster.docker(3)"
+_REAL = f"{_OURS}, Cluster.docker(3) and Cluster.nats(url)"
 _WHO_CAN = {
-    "crash": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
-    "restart": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
-    "pause": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
-    "resume": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
+    "crash": _ANY_BUT_A_URL,
+    "restart": _ANY_BUT_A_URL,
+    "pause": _ANY_BUT_A_URL,
+    "resume": _ANY_BUT_A_URL,
     "power_cut": "Cluster.sim() and Cluster.processes(3)",
     "partition": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
     "cut": "Cluster.sim()",
     "heal": "Cluster.sim(), Cluster.processes(3) and Cluster.docker(3)",
     "swap": "Cluster.sim()",
     "rewind": "Cluster.sim()",
-    "shell": "Cluster.processes(3), Cluster.docker(3) and Cluster.nats(url)",
-    "said": "Cluster.processes(3), Cluster.docker(3) and Cluster.nats(url)",
-    "output": "Cluster.processes(3), Cluster.docker(3) and Cluster.nats(url)",
+    "shell": _REAL,
+    "said": _REAL,
+    "output": _REAL,
 }
 
 
@@ -96,7 +99,7 @@ class Cluster(ABC):
 
     @staticmethod
     def open(servers: int = 1, seed: int = 1) -> "Cluster":
-        """The world that KVCORE_WORLD names: sim (the default), processes, docker or nats."""
+        """The world that KVCORE_WORLD names; without it, sim."""
         world = os.environ.get("KVCORE_WORLD", "sim")
         if world == "sim":
             return Cluster.sim(servers=servers, seed=seed)
@@ -104,9 +107,12 @@ class Cluster(ABC):
             return Cluster.processes(servers)
         if world == "docker":
             return Cluster.docker(servers)
+        if world == "nats-processes":
+            return Cluster.nats_processes(servers)
         if world == "nats":
             return Cluster.nats(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"))
-        raise ValueError(f"KVCORE_WORLD is {world!r}; it knows sim, processes, docker and nats")
+        known = "sim, processes, docker, nats-processes and nats"
+        raise ValueError(f"KVCORE_WORLD is {world!r}; it knows {known}")
 
     @staticmethod
     def sim(servers: int = 1, seed: int = 1, **options: Any) -> "Cluster":
@@ -134,6 +140,16 @@ class Cluster(ABC):
         from kvcore.lab.containers import DockerCluster
 
         return DockerCluster(servers, image=image, **options)
+
+    @staticmethod
+    def nats_processes(servers: int = 1, *, beside: bool = False, **options: Any) -> "Cluster":
+        """Real nats-server processes on this machine, which end with this kernel.
+
+        Raises `NoNatsServer` where the program is not installed.
+        """
+        from kvcore.lab.nats_processes import NatsProcessCluster
+
+        return NatsProcessCluster(servers, beside=beside, **options)
 
     @staticmethod
     def nats(url: str = "nats://127.0.0.1:4222") -> "Cluster":

@@ -36,12 +36,19 @@ class Fleet:
     """Servers n1, n2, … on this machine, each in a directory of its own under `directory`."""
 
     def __init__(
-        self, count: int, directory: Path, flags: Sequence[str] = (), *, first_port: int = -1
+        self,
+        count: int,
+        directory: Path,
+        flags: Sequence[str] = (),
+        *,
+        first_port: int = -1,
+        make: Callable[[str, Path, Sequence[str], int], ServerProcess] = ServerProcess,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         peers = free_ports(count) if count > 1 else []
         routes = ",".join(f"nats://127.0.0.1:{port}" for port in peers)
         self.members = [
-            ServerProcess(
+            make(
                 f"n{at + 1}",
                 directory / f"n{at + 1}",
                 (*_joined(peers, at, routes), *flags),
@@ -49,6 +56,7 @@ class Fleet:
             )
             for at in range(count)
         ]
+        self._start_seconds = start_seconds
         self._cuts: dict[str, _Cut] = {}
         self._told: dict[str, _Cut] = {}  # what each server does now
         self._random = Random()  # where a power cut cuts
@@ -92,8 +100,9 @@ class Fleet:
                 return False
         return bool(up)
 
-    def wait(self, condition: Callable[[], bool], within: float = START_SECONDS) -> None:
+    def wait(self, condition: Callable[[], bool], within: float | None = None) -> None:
         """Looks again and again; raises TimeoutError."""
+        within = self._start_seconds if within is None else within
         deadline = time.monotonic() + within
         pause = threading.Event()
         while not condition():

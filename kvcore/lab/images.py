@@ -17,13 +17,14 @@ Left out: pushing images anywhere.
 import hashlib
 import io
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from kvcore.lab import programs
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "python:3.12-slim"
@@ -175,12 +176,8 @@ def _static_server() -> Path | None:
     """A nats-server of this machine that needs no shared library; None if there is none."""
     if not sys.platform.startswith("linux"):
         return None
-    places = [None, str(Path.home() / "go" / "bin"), str(ROOT / ".tools" / "bin")]
-    for place in places:
-        path = shutil.which("nats-server", path=place)
-        if path is not None and _is_static(Path(path)):
-            return Path(path).resolve()
-    return None
+    paths = map(Path, programs.found("nats-server"))
+    return next((path.resolve() for path in paths if _is_static(path)), None)
 
 
 def _is_static(path: Path) -> bool:

@@ -24,20 +24,14 @@ from kvcore.lab.remote import RealCluster
 from kvcore.lab.server_process import ServerProcess
 
 
-class ProcessCluster(RealCluster):
-    """Servers on this machine's own sockets and files."""
+class FleetCluster(RealCluster):
+    """Processes of this machine, whichever program they run."""
 
-    world = "processes"
-
-    def __init__(
-        self, servers: int = 1, *, beside: bool = False, flags: Sequence[str] = ()
-    ) -> None:
-        if servers < 1:
-            raise ValueError("a cluster has one server or more")
+    def __init__(self, fleet: Fleet, directory: Path, *, beside: bool = False) -> None:
         super().__init__(beside=beside)
-        self.directory = Path(tempfile.mkdtemp(prefix="kvcore-"))
+        self.directory = directory
         self._closed = False
-        self._fleet = Fleet(servers, self.directory, flags)
+        self._fleet = fleet
         atexit.register(self.close)
         try:
             self._fleet.start()
@@ -52,10 +46,10 @@ class ProcessCluster(RealCluster):
 
     def __repr__(self) -> str:
         if self._closed:
-            return "Cluster processes · closed"
+            return f"Cluster {self.world} · closed"
         count = len(self.clients)
         clients = f"{count} client{'s' if count != 1 else ''}"
-        return f"Cluster processes · {', '.join(map(repr, self.servers))} · {clients}"
+        return f"Cluster {self.world} · {', '.join(map(repr, self.servers))} · {clients}"
 
     @property
     def servers(self) -> Sequence[ServerCard]:
@@ -73,10 +67,6 @@ class ProcessCluster(RealCluster):
         """`kill -9`: what the page cache holds stays."""
         self._fleet.crash(name)
 
-    async def power_cut(self, name: str | None = None) -> None:
-        """`kill -9`, and each log ends at a random point behind its last sync."""
-        self._fleet.power_cut(name)
-
     async def restart(self, name: str | None = None) -> None:
         """Ends the process if it runs, and starts it on the same port and directory."""
         started = self._fleet.begin_restart(name)
@@ -89,6 +79,33 @@ class ProcessCluster(RealCluster):
     async def resume(self, name: str | None = None) -> None:
         """SIGCONT."""
         self._fleet.resume(name)
+
+    def close(self) -> None:
+        """Ends the servers and removes what they stored."""
+        if not self._closed:
+            self._closed = True
+            super().close()
+            self._fleet.end()
+            shutil.rmtree(self.directory, ignore_errors=True)
+            atexit.unregister(self.close)
+
+
+class ProcessCluster(FleetCluster):
+    """Servers on this machine's own sockets and files."""
+
+    world = "processes"
+
+    def __init__(
+        self, servers: int = 1, *, beside: bool = False, flags: Sequence[str] = ()
+    ) -> None:
+        if servers < 1:
+            raise ValueError("a cluster has one server or more")
+        directory = Path(tempfile.mkdtemp(prefix="kvcore-"))
+        super().__init__(Fleet(servers, directory, flags), directory, beside=beside)
+
+    async def power_cut(self, name: str | None = None) -> None:
+        """`kill -9`, and each log ends at a random point behind its last sync."""
+        self._fleet.power_cut(name)
 
     async def partition(self, *groups: Sequence[str]) -> None:
         """Silence between the groups, for servers and for clients that are named."""
@@ -108,12 +125,3 @@ class ProcessCluster(RealCluster):
                 host, port = writer.get_extra_info("sockname")[:2]
                 found.setdefault(name, []).append(f"{host}:{port}")
         return found
-
-    def close(self) -> None:
-        """Ends the servers and removes what they stored."""
-        if not self._closed:
-            self._closed = True
-            super().close()
-            self._fleet.end()
-            shutil.rmtree(self.directory, ignore_errors=True)
-            atexit.unregister(self.close)

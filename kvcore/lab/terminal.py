@@ -14,13 +14,14 @@ Left out: a terminal. Programs that ask for one say so.
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from kvcore.lab import programs
 
 TIMEOUT_SECONDS = 60.0
 
@@ -80,13 +81,7 @@ def _run(command: str, url: str, errors: int) -> subprocess.CompletedProcess[byt
 
 def official_cli() -> str | None:
     """The path of the official `nats` CLI, if it is installed."""
-    root = Path(__file__).resolve().parents[2]
-    places = [None, str(Path.home() / "go" / "bin"), str(root / ".tools" / "bin")]
-    for place in places:
-        path = shutil.which("nats", path=place)
-        if path is not None and not path.startswith(sys.prefix):
-            return path
-    return None
+    return next((path for path in programs.found("nats") if not path.startswith(sys.prefix)), None)
 
 
 @contextmanager

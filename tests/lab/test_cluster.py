@@ -46,7 +46,9 @@ def test_the_same_main_runs_in_both_worlds(monkeypatch):
 
 def test_an_unknown_world_is_refused_by_name(monkeypatch):
     monkeypatch.setenv("KVCORE_WORLD", "moon")
-    with pytest.raises(ValueError, match="'moon'; it knows sim, processes, docker and nats"):
+    with pytest.raises(
+        ValueError, match="'moon'; it knows sim, processes, docker, nats-processes and nats"
+    ):
         Cluster.open()
 
 
