@@ -15,6 +15,7 @@ import typer
 
 from kvcore import __version__
 from kvcore.cli.cluster import cluster
+from kvcore.cli.copy import copy
 from kvcore.cli.doctor import doctor
 
 _cli = typer.Typer(
@@ -73,3 +74,28 @@ def _nats() -> None:
 def _doctor() -> None:
     """Look at this machine and say what kvcore and the course still need."""
     raise typer.Exit(doctor(sys.stdout))
+
+
+@_cli.command("copy")
+def _copy(
+    bucket: Annotated[str, typer.Argument(help="The bucket's name, the same on both sides.")],
+    source: Annotated[str, typer.Option("--from", metavar="URL", help="Where the bucket is.")],
+    target: Annotated[str, typer.Option("--to", metavar="URL", help="Where it shall be.")],
+    replicas: Annotated[
+        int | None,
+        typer.Option("--replicas", min=1, max=5, help="Copies on the target; else as before."),
+    ] = None,
+) -> None:
+    """Copy a bucket to another cluster, kvcore's or nats-server's, and compare the two.
+
+    Revisions keep their numbers, gaps included. Configuration, history, deletes and purges are
+    the same; a value's own TTL goes on with what is left of it, rounded up to a second, while a
+    bucket's --ttl begins anew. Placement and sources stay behind. The source may be written to
+    meanwhile: the copy holds what the source held when it caught up. Let no client use the
+    target before the end.
+
+    After a break give the same command again: it goes on where it stopped. A bucket on the
+    target that is not its own unfinished copy is left alone. Exit code 0 means compared and the
+    same; 1 comes with a sentence that says what to do.
+    """
+    raise typer.Exit(copy(source, target, bucket, replicas))
