@@ -1,6 +1,7 @@
 #!/bin/sh
 # Find nats-server and the nats CLI, or build them into .tools/bin where Go is present.
-# Without Go the tests that want them are skipped, and say so.
+# Without Go the tests that want them are skipped, and say so. Without C's library a binary is
+# static, and so all that a container needs.
 set -eu
 
 server_version=v2.15.2
@@ -19,7 +20,7 @@ install() { # binary, module, version
   have "$1" "$3" && return 0
   command -v go >/dev/null 2>&1 || return 0
   echo "building $1 $3 into .tools/bin (once)"
-  GOBIN="$here/.tools/bin" GOFLAGS=-mod=mod go install "$2@$3" >/dev/null 2>&1 || echo "could not build $1: tests that want it are skipped"
+  GOBIN="$here/.tools/bin" GOFLAGS=-mod=mod CGO_ENABLED=0 go install "$2@$3" >/dev/null 2>&1 || echo "could not build $1: tests that want it are skipped"
 }
 
 install nats-server github.com/nats-io/nats-server/v2 "$server_version"

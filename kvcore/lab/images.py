@@ -6,7 +6,7 @@ get that; else, on Linux, one that is made of the Python that runs this (`docker
 KVCORE_DOCKER_BASE names another.
 
 nats-server's is the official image where the engine can get it; else, on Linux, an image of
-the static binary that is installed here, and nothing else.
+the binary that is installed here, and of the shared libraries that it names, if any.
 
 An image is built before the first cluster can be there, and that takes from some seconds to
 minutes, so each step is told as it begins.
@@ -17,6 +17,7 @@ Left out: pushing images anywhere.
 import hashlib
 import io
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -33,6 +34,7 @@ NATS = "nats:2.15.2"
 LOCAL_NATS = "kvcore-nats:local"
 _SOURCES = ("docker/Dockerfile", "docker/install.py", "docker/health.py", "pyproject.toml")
 _ELF = b"\x7fELF"
+_LIBRARY = re.compile(r"(?:=> |^\s+)(/\S+) \(0x", re.MULTILINE)  # a line of ldd's
 Tell = Callable[[str], None]
 
 
@@ -150,21 +152,24 @@ def _nats(client: Any, say: Tell) -> str:
             return tag
     if _pull(client, NATS, say):
         return NATS
-    binary = _static_server()
+    binary = _server()
     if binary is None:
         raise ImageError(
-            f"{NATS} can't be got, and there is no static nats-server to make an image of: "
-            "CGO_ENABLED=0 go install github.com/nats-io/nats-server/v2@v2.15.2"
+            f"{NATS} can't be got, and there is no nats-server on this machine to make an image "
+            "of. Install it (with Go: make tools), or go on with kvcore's own: Cluster.docker(3)."
         )
     say(f"making {LOCAL_NATS} of {binary} …")
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
+    with tarfile.open(fileobj=buffer, mode="w", dereference=True) as tar:
         tar.add(binary, "nats-server")
+        for library in _libraries(binary):
+            tar.add(library, library.lstrip("/"))
         for name, mode in (("tmp", 0o1777), ("data", 0o700)):
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             tar.addfile(entry)
     changes = ['ENTRYPOINT ["/nats-server"]', "EXPOSE 4222 6222 8222", "VOLUME /data"]
+    changes.append("ENV GODEBUG=netdns=go")  # Go's own resolver asks for no library of C's
     repository, _, name = LOCAL_NATS.partition(":")
     client.api.import_image_from_data(
         buffer.getvalue(), repository=repository, tag=name, changes=changes
@@ -172,16 +177,24 @@ def _nats(client: Any, say: Tell) -> str:
     return LOCAL_NATS
 
 
-def _static_server() -> Path | None:
-    """A nats-server of this machine that needs no shared library; None if there is none."""
+def _server() -> str | None:
+    """The nats-server of this machine, a static one first; None if there is none."""
     if not sys.platform.startswith("linux"):
         return None
-    paths = map(Path, programs.found("nats-server"))
-    return next((path.resolve() for path in paths if _is_static(path)), None)
+    programs_here = sorted(programs.found("nats-server"), key=lambda path: len(_libraries(path)))
+    return next((path for path in programs_here if _is_elf(path)), None)
 
 
-def _is_static(path: Path) -> bool:
-    """Whether it is a program that names no loader (its path stands near the beginning)."""
-    with path.open("rb") as file:
-        start = file.read(4096)
-    return start.startswith(_ELF) and b"ld-linux" not in start and b"ld-musl" not in start
+def _is_elf(path: str) -> bool:
+    with Path(path).open("rb") as file:
+        return file.read(len(_ELF)) == _ELF
+
+
+def _libraries(path: str) -> list[str]:
+    """The shared libraries that the loader would load for a program, the loader included."""
+    command = ["ldd", str(Path(path).resolve())]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    except FileNotFoundError:
+        return []  # a system without shared libraries
+    return sorted(set(_LIBRARY.findall(said.stdout)))
