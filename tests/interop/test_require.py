@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import require
+from tests.support import engine, require
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +51,16 @@ def test_who_requires_go_requires_its_compiler_too(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("KVCORE_REQUIRE", "go")
     with pytest.raises(pytest.fail.Exception, match="KVCORE_REQUIRE lists go"):
         require.require("compiler")
+
+
+def test_without_an_engine_tests_of_containers_skip_or_fail_as_the_run_has_promised(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine, "answers", lambda: False)
+    monkeypatch.setattr(engine.shutil, "which", lambda name, path: None)
+    monkeypatch.setenv("KVCORE_REQUIRE", "go")
+    with pytest.raises(pytest.skip.Exception, match="no container engine"), engine.running():
+        pass
+    monkeypatch.setenv("KVCORE_REQUIRE", "go,docker")
+    with pytest.raises(pytest.fail.Exception, match="lists docker"), engine.running():
+        pass
