@@ -56,7 +56,10 @@ STAGES: dict[str, list[list[str]]] = {
             *("tests/lessons/test_command_line_cells.py", "tests/lessons/test_storage_engines.py"),
         ],
     ],
-    "lessons-solution": [[*PYTEST, *SPREAD, "tests/lessons/test_solutions.py"]],
+    "lessons-solution": [
+        [*PYTEST, *SPREAD, "tests/lessons/test_solutions.py"],
+        [*PYTEST, *PARALLEL, "tests/lessons/test_expectations.py"],
+    ],
     "lessons-mutant": [[*PYTEST, *SPREAD, "tests/lessons/test_mutants.py"]],
     "browser": [[*PYTEST, "tests/browser"]],
 }

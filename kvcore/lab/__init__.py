@@ -20,6 +20,8 @@ _HOME = {
     "use": "kvcore.lab.exercise",
     "outcome": "kvcore.lab.predictions",
     "predict": "kvcore.lab.predictions",
+    "expectations": "kvcore.lab.compared",
+    "expected": "kvcore.lab.compared",
     "preflight": "kvcore.lab.machine",
     "SecondPython": "kvcore.lab.second",
     "progress": "kvcore.lab.table",
