@@ -6,8 +6,9 @@ its PATH: the official CLI if there is one (PATH, Go's bin directory, the checko
 is an empty one, so that a learner's own contexts stay out of it.
 
 What differs from run to run is masked, keeping the width of tables: dates, ages and round
-trips, server ids and made-up names, ports. All else is the true text, standard output and
-errors in the order in which they came, and the exit code if it is not 0.
+trips, server ids and made-up names, ports; and so are a URL's user and password. All else is
+the true text, standard output and errors in the order in which they came, and the exit code if
+it is not 0.
 
 Left out: a terminal. Programs that ask for one say so.
 """
@@ -38,6 +39,7 @@ _MASKS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\bN[A-Z2-7]{55}\b"), lambda _m: "<server id>"),
     (re.compile(r"\b(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])[0-9A-Za-z]{22}\b"), lambda _m: "<id>"),
     (re.compile(r"\b(127\.0\.0\.1|localhost|\[::1\]):\d+"), lambda m: f"{m[1]}:<port>"),
+    (re.compile(r"(?<=://)[^\s/@]+@"), lambda _m: "…@"),  # a user and a password
 )
 
 

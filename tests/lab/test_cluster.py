@@ -305,6 +305,8 @@ def test_a_call_from_a_button_runs_on_the_clients_loop():
         ("Duplicate Window: 2m0s", "Duplicate Window: 2m0s"),
         ("Maximum Age: 1h0m0s", "Maximum Age: 1h0m0s"),
         ("nats://127.0.0.1:41234: x", "nats://127.0.0.1:<port>: x"),
+        ("nats://ann:secret@n1:4222,nats://token@n2", "nats://…@n1:4222,nats://…@n2"),
+        ("mail ann@example.org", "mail ann@example.org"),
         ("Leader: NBQ7NKZPOOTK4SDDS6ZB5A2XZSZAGJ2NZ5ZOHW2RZ7LZ4OCWN5IO5WB6", "Leader: <server id>"),
         ("_INBOX.WdT7uUrf1Qhy7K9oiXXCpY.x", "_INBOX.<id>.x"),
         ("hello world, 12 bytes", "hello world, 12 bytes"),
