@@ -93,8 +93,10 @@ def _shared_libraries(programs: Sequence[Path]) -> Files:
     said = subprocess.run(
         ["ldd", *map(str, programs)], capture_output=True, text=True, check=False
     ).stdout
+    brought = set(programs)  # a package that brings its own libraries finds them beside itself
     for path in re.findall(r"(?:=> |^\s+)(/\S+) \(0x", said, re.MULTILINE):
-        found[path.lstrip("/")] = Path(path).resolve()
+        if (source := Path(path).resolve()) not in brought:
+            found[os.path.normpath(path).lstrip("/")] = source
     return found
 
 

@@ -1,8 +1,10 @@
-"""Completes an image, as its builder: what kvcore needs is there, and the data has an owner.
+"""Completes an image, as its builder: what kvcore needs is there, and its folders have an owner.
+
+    install.py /data …          EXTRAS=rocksdb,secure
 
 A base that docker/base.py made has kvcore's dependencies and no pip; python:slim has pip and
-no dependencies. So pip is asked only if one is missing. The directory for data belongs to the
-user that the server runs as, and so will each volume that is made from it.
+no dependencies. So pip is asked only if one is missing. The folders that are named belong to
+the user that the server runs as, and so will each volume that is made from them.
 
 Left out: kvcore itself, which is found by PYTHONPATH.
 """
@@ -15,20 +17,25 @@ import sys
 from pathlib import Path
 
 SOURCE = Path("/opt/kvcore")
-DATA = Path("/data")
 USER = 10001
-MODULES = ("nats", "rich", "typer", "uvloop", "rocksdict", "bcrypt", "cryptography")
+MODULES = {  # extra: what it brings; "" is without any
+    "": ("nats", "rich", "typer", "uvloop"),
+    "rocksdb": ("rocksdict",),
+    "secure": ("bcrypt", "cryptography"),
+    "course": ("anywidget", "ipywidgets", "jupyterlab", "matplotlib", "pandas", "rocksdict"),
+}
 
 
 def main() -> None:
-    missing = [name for name in MODULES if importlib.util.find_spec(name) is None]
-    if missing:
-        what = f"{SOURCE}[{os.environ.get('EXTRAS', 'rocksdb,secure')}]"
-        pip = [sys.executable, "-m", "pip", "install", "--no-cache-dir", what]
+    extras = os.environ["EXTRAS"]
+    wanted = [name for extra in ("", *extras.split(",")) for name in MODULES[extra]]
+    if any(importlib.util.find_spec(name) is None for name in wanted):
+        pip = [sys.executable, "-m", "pip", "install", "--no-cache-dir", f"{SOURCE}[{extras}]"]
         subprocess.run(pip, check=True)
     compileall.compile_dir(SOURCE / "kvcore", quiet=1)
-    DATA.mkdir(mode=0o700, exist_ok=True)
-    os.chown(DATA, USER, USER)
+    for name in sys.argv[1:]:
+        Path(name).mkdir(mode=0o700, parents=True)
+        os.chown(name, USER, USER)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,10 @@ BASE = "python:3.12-slim"
 LOCAL_BASE = "kvcore-base:local"
 NATS = "nats:2.15.2"
 LOCAL_NATS = "kvcore-nats:local"
-_SOURCES = ("docker/Dockerfile", "docker/install.py", "docker/health.py", "pyproject.toml")
+_SOURCES = (
+    *("docker/Dockerfile", "docker/install.py", "docker/health.py", "docker/secret.py"),
+    "pyproject.toml",
+)
 _ELF = b"\x7fELF"
 _LIBRARY = re.compile(r"(?:=> |^\s+)(/\S+) \(0x", re.MULTILINE)  # a line of ldd's
 Tell = Callable[[str], None]

@@ -42,6 +42,19 @@ def _listens(path: str) -> bool:
         return True
 
 
+def compose() -> list[str]:
+    """The command that runs compose, v1 or v2; without one the test skips or fails."""
+    if (program := shutil.which("docker-compose")) is not None:
+        return [program]
+    if (program := shutil.which("docker")) is not None:
+        plugin = [program, "compose"]
+        done = subprocess.run([*plugin, "version"], capture_output=True, check=False)
+        if done.returncode == 0:
+            return plugin
+    lacking("docker", "needs docker-compose, or docker's compose plugin")
+    raise AssertionError
+
+
 @contextmanager
 def running() -> Iterator[None]:
     """An engine answers meanwhile, as docker-py finds one by DOCKER_HOST or the usual socket."""
