@@ -38,8 +38,9 @@ from nats.js import api
 
 from bench import measure
 from bench.run import OURS, RESULTS, THEIRS, plot, versions
+from kvcore.lab.ports import free_ports
 from tests.support import nats_cluster
-from tests.support.nats_cluster import Cluster, free_ports
+from tests.support.nats_cluster import Cluster
 from tests.support.require import ROOT
 from tests.support.wait import eventually
 from tests.support.wire import Wire

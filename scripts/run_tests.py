@@ -4,6 +4,8 @@
 
 A stage is a list of commands. Its line says how it went, how many tests and how long;
 what a failing command printed follows. The exit code is 0 only if every stage passed.
+Two lanes of stages run side by side: what computes, and what mostly waits, for servers of
+other makes, containers and a browser. Each command has its own processes, folders and ports.
 Skips are read from pytest's JUnit files, so that a skip can't hide in a long log.
 """
 
@@ -16,8 +18,10 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Lock
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -63,6 +67,13 @@ STAGES: dict[str, list[list[str]]] = {
     "lessons-mutant": [[*PYTEST, *SPREAD, "tests/lessons/test_mutants.py"]],
     "browser": [[*PYTEST, "tests/browser"]],
 }
+LANES = [
+    [
+        *("style", "architecture", "unit", "simulation", "storms"),
+        *("lessons-solution", "lessons-mutant"),
+    ],
+    ["interop", "containers", "lessons-stub", "browser"],
+]
 
 
 @dataclass
@@ -70,6 +81,8 @@ class Tally:
     passed: int = 0
     failed: int = 0
     skips: list[str] = field(default_factory=list)
+    guard: Lock = field(default_factory=Lock)  # lanes count here, and print, one at a time
+    is_stopped: Event = field(default_factory=Event)
 
     def read(self, report: Path) -> int:
         """Add a JUnit file; returns how many tests it tells of."""
@@ -87,7 +100,7 @@ class Tally:
 
 def run_stage(name: str, tally: Tally) -> bool:
     start = time.monotonic()
-    tests = 0
+    tests = wrong = 0
     failures: list[str] = []
     for number, command in enumerate(STAGES[name]):
         with tempfile.TemporaryDirectory() as scratch:
@@ -95,20 +108,27 @@ def run_stage(name: str, tally: Tally) -> bool:
             is_pytest = "pytest" in command
             full = [*command, f"--junitxml={report}"] if is_pytest else command
             done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True, check=False)
-            counted = tally.read(report) if report.exists() else 0
+            with tally.guard:
+                counted = tally.read(report) if report.exists() else 0
             tests += counted
             if done.returncode != 0 or (is_pytest and not counted):
                 failures.append(f"--- {name} [{number + 1}]: {' '.join(command)}")
                 failures.append(done.stdout[-20_000:] + done.stderr[-5_000:])
-                if not counted:
-                    tally.failed += 1
+                wrong += not counted
     seconds = time.monotonic() - start
     word = "FAIL" if failures else "PASS"
     what = f"{tests} tests" if tests else "clean" if not failures else ""
-    print(f"{word} {name:<17}{what:<12} {seconds:6.1f} s", flush=True)
-    for text in failures:
-        print(text, flush=True)
+    with tally.guard:
+        tally.failed += wrong
+        print(f"{word} {name:<17}{what:<12} {seconds:6.1f} s", flush=True)
+        for text in failures:
+            print(text, flush=True)
     return not failures
+
+
+def run_lane(names: list[str], tally: Tally) -> bool:
+    """Each stage runs, whatever became of the one before; an interrupt ends the lane."""
+    return not [name for name in names if tally.is_stopped.is_set() or not run_stage(name, tally)]
 
 
 def main() -> int:
@@ -124,8 +144,18 @@ def main() -> int:
         del os.environ[name]  # a test that runs make itself is not a part of this make
     os.environ["KVCOURSE_PROGRESS"] = "off"  # someone's own predictions are no lesson's output
     tally = Tally()
-    results = [run_stage(name, tally) for name in wanted]
-    print(f"{tally.passed} passed, {tally.failed} failed, {len(tally.skips)} skipped")
+    start = time.monotonic()
+    lanes = [[name for name in lane if name in wanted] for lane in LANES]
+    with ThreadPoolExecutor(len(lanes)) as pool:
+        futures = [pool.submit(run_lane, lane, tally) for lane in lanes]
+        try:
+            results = [future.result() for future in futures]
+        except KeyboardInterrupt:
+            tally.is_stopped.set()
+            raise
+    minutes = (time.monotonic() - start) / 60
+    counts = f"{tally.passed} passed, {tally.failed} failed, {len(tally.skips)} skipped"
+    print(f"{counts}, in {minutes:.1f} minutes")
     print("skips: " + ("; ".join(tally.skips) if tally.skips else "none"))
     return 0 if all(results) else 1
 

@@ -30,8 +30,8 @@ from typing import Any
 from kvcore.lab import engine, images
 from kvcore.lab.asking import ask
 from kvcore.lab.cluster import ServerCard
-from kvcore.lab.fleet import free_ports
 from kvcore.lab.partitions import sides
+from kvcore.lab.ports import free_ports
 from kvcore.lab.remote import RealCluster
 
 START_SECONDS = 60.0

@@ -14,7 +14,6 @@ starts servers, because they end with it.
 Left out: the event loop of a notebook; `processes.py` brings the two together.
 """
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 
 from kvcore.lab.asking import ask
 from kvcore.lab.partitions import sides
+from kvcore.lab.ports import free_ports
 from kvcore.lab.server_process import AdminError, ServerProcess
 
 START_SECONDS = 20.0
@@ -46,13 +46,14 @@ class Fleet:
         start_seconds: float = START_SECONDS,
     ) -> None:
         peers = free_ports(count) if count > 1 else []
+        clients = free_ports(count) if first_port < 0 else range(first_port, first_port + count)
         routes = ",".join(f"nats://127.0.0.1:{port}" for port in peers)
         self.members = [
             make(
                 f"n{at + 1}",
                 directory / f"n{at + 1}",
                 (*_joined(peers, at, routes), *flags),
-                -1 if first_port < 0 else first_port + at,
+                clients[at],
             )
             for at in range(count)
         ]
@@ -205,12 +206,3 @@ def _joined(peers: Sequence[int], at: int, routes: str) -> tuple[str, ...]:
         return ()
     where = f"nats://127.0.0.1:{peers[at]}"
     return "--cluster", where, "--cluster_name", "kvcore", "--routes", routes
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(each.getsockname()[1]) for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports

@@ -21,7 +21,7 @@ from nats.errors import Error as NatsError
 
 from kvcore.lab import images
 from kvcore.lab.engine import connect
-from kvcore.lab.fleet import free_ports
+from kvcore.lab.ports import free_ports
 from tests.support.engine import compose
 from tests.support.require import ROOT
 

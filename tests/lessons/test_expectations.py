@@ -24,7 +24,7 @@ from kvcore.lab.compared import (
     expectations,
     expected,
 )
-from kvcore.lab.fleet import free_ports
+from kvcore.lab.ports import free_ports
 from kvcore.lab.remote import to_the_end
 from tests.support.require import require
 

@@ -3,11 +3,11 @@
 import sys
 from contextlib import ExitStack
 
+from kvcore.lab.ports import free_ports
 from kvcore.node.node import Node
 from kvcore.server.record import replay
 from kvcore.trace import ignore
 from tests.support import servers
-from tests.support.nats_cluster import free_ports
 from tests.support.wait import eventually
 from tests.support.wire import Wire
 

@@ -17,18 +17,17 @@ a deadline.
 import json
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from random import SystemRandom
 
+from kvcore.lab.ports import free_ports
 from tests.support import servers
 from tests.support.require import program
 from tests.support.servers import Server
@@ -37,10 +36,8 @@ from tests.support.wire import Delivery, Wire
 
 SETTLE_S = 60.0  # nats-server elects within 4 to 9 s
 CLI_S = 60.0
-PORTS = (12_000, 32_000)
 NAME = "kvc"
 _INBOXES = count()
-_GIVEN: dict[int, None] = {}  # ports of this process: a killed server leaves its own free
 
 _CONFIG = """
 http: "127.0.0.1:{http}"
@@ -61,26 +58,6 @@ accounts {
 }"""
 _ONE_ACCOUNT = """
 authorization { users: [{user: app, password: app}, {user: sys, password: sys}] }"""
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on just now.
-
-    They lie below those that the kernel hands out (from 32768 on), so that no connection
-    takes one while its server isn't up.
-    """
-    found: list[int] = []
-    chance = SystemRandom()
-    with ExitStack() as held:
-        while len(found) < count:
-            port = chance.randrange(*PORTS)
-            if port in _GIVEN:
-                continue
-            with suppress(OSError):
-                held.enter_context(socket.create_server(("127.0.0.1", port)))
-                _GIVEN[port] = None
-                found.append(port)
-    return found
 
 
 @dataclass
