@@ -149,6 +149,8 @@ class DockerCluster(RealCluster):
             dns=["127.0.0.1"],  # a name that nobody has now is asked of nobody outside
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
+            read_only=True,  # but for the volume
+            tmpfs={"/tmp": ""},  # noqa: S108 - the container's own
         )
         if self._kind == "kvcore" and len(names) > 1:
             container.put_archive("/data", _archive(_SECRET, secret))
