@@ -14,6 +14,7 @@ Left out: images, which stay for the next time.
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -58,22 +59,38 @@ def connect() -> Any:
         client = docker.from_env(timeout=_ENGINE_SECONDS)
         client.ping()
     except DockerException as error:
-        raise NoEngineError(
-            f"No container engine answers ({_shortly(error)}). Install Docker if it is missing, "
-            "start it (Docker Desktop; or on Linux: sudo systemctl start docker), and see that "
-            "`docker info` works for you. Without it, Cluster.processes(3) runs the same servers "
-            "as plain processes."
-        ) from error
+        host = os.environ.get("DOCKER_HOST", "")
+        is_installed = shutil.which("docker") is not None
+        told = remedy(str(error), host, is_installed=is_installed)
+        # Without the three errors of docker-py's that wrap a refused connection.
+        raise NoEngineError(f"No container engine answers: {told} {_ELSE}") from None
     return client
 
 
-def _shortly(error: BaseException) -> str:
-    """The innermost cause: docker-py wraps a refused connection in three others."""
-    text = str(error)
-    for known in ("Permission denied", "No such file or directory", "Connection refused"):
-        if known in text:
-            return known
-    return text[:120]
+_ELSE = "Without one, Cluster.processes(3) runs the same servers as plain processes."
+
+
+def remedy(error: str, host: str, *, is_installed: bool) -> str:
+    """What is wrong, as far as docker-py's error tells, and what to do about it."""
+    known = ("Permission denied", "No such file or directory", "Connection refused")
+    cause = next((each for each in known if each in error), "")
+    if cause == "Permission denied":
+        return (
+            "this user may not use Docker's socket (Permission denied). On Linux: "
+            'sudo usermod -aG docker "$USER", then log in anew. That makes you as mighty as root.'
+        )
+    if host:
+        return f"DOCKER_HOST is {host} ({cause or error[:120]}). Mend that, or unset DOCKER_HOST."
+    if cause and not is_installed:
+        return (
+            "Docker is not installed, as it seems. Install Docker Desktop or, on Debian and "
+            "Ubuntu, sudo apt install docker.io, and see that `docker info` works for you."
+        )
+    return (
+        f"Docker is not running ({cause or error[:120]}). Start it (Docker Desktop; or on Linux: "
+        "sudo systemctl start docker), and see that `docker info` works for you. If it does "
+        "already, set DOCKER_HOST to the endpoint that `docker context ls` marks with a star."
+    )
 
 
 def labels(cluster: str) -> dict[str, str]:

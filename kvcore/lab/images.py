@@ -61,7 +61,9 @@ def image(client: Any, wanted: str, say: Tell = tell) -> str:
     if wanted == "nats":
         return _nats(client, say)
     if not _has(client, wanted) and not _pull(client, wanted, say):
-        raise ImageError(f"the engine has no image {wanted!r} and can't get it")
+        raise ImageError(
+            f"the engine has no image {wanted!r} and can't get it; kvcore and nats are made here"
+        )
     return wanted
 
 
@@ -82,7 +84,7 @@ def _pull(client: Any, tag: str, say: Tell) -> bool:
     say(f"getting {tag} …")
     try:
         client.images.pull(tag)
-    except APIError:
+    except (APIError, OSError):  # a refusal, or a registry that doesn't answer at all
         say(f"{tag} can't be got from here")
         return False
     return True
@@ -118,7 +120,8 @@ def _base(client: Any, say: Tell) -> str:
         return BASE
     if not sys.platform.startswith("linux"):
         raise ImageError(
-            f"{BASE} can't be got, and a base can be made of this Python on Linux alone"
+            f"{BASE} can't be got, and a base can be made of this Python on Linux alone. Once a "
+            f"registry is reachable: docker pull {BASE}. KVCORE_DOCKER_BASE names another base."
         )
     say(f"making {LOCAL_BASE} of this Python …")
     command = [sys.executable, str(ROOT / "docker" / "base.py"), "--tag", LOCAL_BASE]

@@ -105,9 +105,27 @@ def test_what_a_dead_owner_left_is_cleaned_and_what_a_living_one_has_is_not() ->
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_without_an_engine_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
-    with pytest.raises(NoEngineError, match=r"start it .*Cluster\.processes\(3\)"):
+    with pytest.raises(NoEngineError, match=r"unset DOCKER_HOST.*Cluster\.processes\(3\)") as told:
         Cluster.docker(3)
+    assert told.value.__suppress_context__  # a notebook shows one error, not four
+    del told
     gc.collect()  # docker-py leaves the socket that couldn't connect to the collector
+
+
+@pytest.mark.parametrize(
+    ("error", "host", "is_installed", "said"),
+    [
+        ("PermissionError(13, 'Permission denied')", "", True, "usermod -aG docker"),
+        ("PermissionError(13, 'Permission denied')", "unix:///s", True, "usermod -aG docker"),
+        ("FileNotFoundError(2, 'No such file or directory')", "", False, "apt install docker.io"),
+        ("FileNotFoundError(2, 'No such file or directory')", "", True, "systemctl start docker"),
+        ("Connection refused", "tcp://127.0.0.1:1", True, "tcp://127.0.0.1:1 (Connection refused)"),
+        ("port is required: rubbish", "rubbish", False, "rubbish (port is required"),
+        ("read timed out", "", False, "not running (read timed out)"),
+    ],
+)
+def test_the_remedy_fits_the_cause(error: str, host: str, is_installed: bool, said: str) -> None:
+    assert said in engines.remedy(error, host, is_installed=is_installed)
 
 
 def left() -> list[str]:
