@@ -24,6 +24,7 @@ from kvcore.lab.engine import connect
 from kvcore.lab.ports import free_ports
 from tests.support.engine import compose
 from tests.support.require import ROOT
+from tests.support.wait import eventually
 
 FILE = ROOT / "docker" / "compose.yaml"
 WITHIN_S = 60.0
@@ -42,6 +43,16 @@ class Composed:
         done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
+
+    def health(self) -> list[str]:
+        """What the images' own checks say of the containers that run."""
+        told = {"label": f"com.docker.compose.project={self.name}"}
+        client = connect()
+        try:
+            running = client.containers.list(filters=told)
+            return [each.attrs["State"].get("Health", {}).get("Status") for each in running]
+        finally:
+            client.close()
 
     def left(self) -> list[str]:
         told = {"label": f"com.docker.compose.project={self.name}"}
@@ -67,6 +78,7 @@ def composed(engine: None, tmp_path: Path) -> Iterator[Composed]:
     project = Composed(f"kvcore{secrets.token_hex(4)}", kept | ports | {"HOME": str(tmp_path)})
     try:
         project.do("up", "-d", "--no-build", *SERVERS)
+        eventually(lambda: project.health() == ["healthy"] * len(SERVERS), WITHIN_S)
         yield project
     finally:
         project.do("down", "-v", "-t", "1")
@@ -86,19 +98,19 @@ def test_the_composed_servers_ask_for_their_password_and_outlive_one_of_them(
 ) -> None:
     said = re.search(r"NATS_URL=(\S+)", composed.do("logs", "secret"))
     assert said is not None
-    urls = said[1].split(",")
-
-    async def quiet(_error: Exception) -> None:
-        """The server that is killed takes a connection with it."""
+    urls = dict(zip(SERVERS, said[1].split(","), strict=True))
+    assert b"Authorization Violation" in told_without_password(urls["n1"])
 
     async def main() -> None:
-        client = await connected(urls, quiet)
-        assert b"Authorization Violation" in await asyncio.to_thread(told_without_password, urls[0])
-        js = client.jetstream(timeout=2.0)
-        kv = await js.create_key_value(bucket="b", replicas=3)
+        first = await nats.connect(urls["n1"], allow_reconnect=False)
+        await led(first)
+        kv = await first.jetstream().create_key_value(bucket="b", replicas=3)
         before = await put(kv, b"1")
-        leader = (await js.stream_info("KV_b")).cluster.leader
-        assert leader in SERVERS
+        leader = (await first.jetstream().stream_info("KV_b")).cluster.leader
+        await first.close()
+        other = next(name for name in SERVERS if name != leader)
+        client = await nats.connect(urls[other], allow_reconnect=False)
+        kv = await client.jetstream(timeout=2.0).key_value("b")
         await asyncio.to_thread(composed.do, "kill", leader)
         assert await put(kv, b"2") > before
         assert (await kv.get("k")).value == b"2"
@@ -107,18 +119,12 @@ def test_the_composed_servers_ask_for_their_password_and_outlive_one_of_them(
     asyncio.run(main())
 
 
-async def connected(urls: list[str], quiet) -> nats.NATS:
-    """A client, once the servers have a leader: a published port answers before they do."""
-    client = nats.NATS()
+async def led(client: nats.NATS) -> None:
     async with asyncio.timeout(WITHIN_S):
-        while True:
-            with suppress(NatsError, OSError):
-                await client.connect(urls, error_cb=quiet, reconnect_time_wait=0.1)
-                break
         while True:
             with suppress(NatsError):
                 await client.jetstream(timeout=1.0).account_info()
-                return client
+                return
 
 
 def told_without_password(url: str) -> bytes:
