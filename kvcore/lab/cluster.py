@@ -3,12 +3,13 @@
     cluster = Cluster.open(servers=1, seed=1)
     client = await cluster.connect()            # nats-py's own client
 
-`open` takes the world from KVCORE_WORLD: `sim` (the default), `processes`, `docker`,
-`nats-processes` (real nats-servers on this machine), or `nats` with NATS_URL. All that a client
-can do is the same in each. What befalls servers are verbs, all awaited: `crash`, `restart`,
-`pause`, `resume`, `power_cut`, `disconnect(client)`; what befalls their network: `partition`,
-`cut`, `heal`. `leader` and `replicas` say who has a bucket, `step_down` makes its leader hand
-over. A world that lacks a verb raises `NotInThisWorld`; `can` lists what it has.
+`open` takes the world from KVCORE_WORLD: `sim` (the default), `processes`, `docker`, or `nats`,
+the original: the servers at NATS_URL, or without it nats-server processes on this machine (also
+`nats-processes`). All that a client can do is the same in each. What befalls servers are verbs,
+all awaited: `crash`, `restart`, `pause`, `resume`, `power_cut`, `disconnect(client)`; what
+befalls their network: `partition`, `cut`, `heal`. `leader` and `replicas` say who has a bucket,
+`step_down` makes its leader hand over. A world that lacks a verb raises `NotInThisWorld`; `can`
+lists what it has. A lesson's cell that can't run in a world says so (`skips.py`).
 
 One world is current: making another leaves the first. `close` leaves it for none.
 
@@ -22,7 +23,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol, Self, TypeVar
 
-import nats
 from nats.aio.client import Client
 
 from kvcore.lab import replicas
@@ -107,12 +107,21 @@ class Cluster(ABC):
             return Cluster.processes(servers)
         if world == "docker":
             return Cluster.docker(servers)
-        if world == "nats-processes":
+        url = os.environ.get("NATS_URL", "")
+        if world == "nats-processes" or (world == "nats" and not url):
             return Cluster.nats_processes(servers)
         if world == "nats":
-            return Cluster.nats(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"))
+            return Cluster.nats(url)
         known = "sim, processes, docker, nats-processes and nats"
         raise ValueError(f"KVCORE_WORLD is {world!r}; it knows {known}")
+
+    @staticmethod
+    def beside(servers: int = 1) -> "Cluster":
+        """Real servers for `shell`, beside the current world: nats-servers where
+        KVCORE_WORLD names them, else kvcore's own."""
+        if os.environ.get("KVCORE_WORLD", "sim") in ("nats", "nats-processes"):
+            return Cluster.nats_processes(servers, beside=True)
+        return Cluster.processes(servers, beside=True)
 
     @staticmethod
     def sim(servers: int = 1, seed: int = 1, **options: Any) -> "Cluster":
@@ -185,9 +194,13 @@ class Cluster(ABC):
         """nats-py's own client, connected to this cluster; options are `nats.connect`'s."""
         options.setdefault("servers", self.urls)
         options.setdefault("error_cb", _quiet)
-        client = await nats.connect(**options)
+        client = self._new_client()
+        await client.connect(**options)
         self._clients.append(client)
         return client
+
+    def _new_client(self) -> Client:
+        return Client()
 
     @property
     def clients(self) -> list[Client]:

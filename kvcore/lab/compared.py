@@ -8,9 +8,8 @@ same, since that surprises more than a difference would.
     expectations(cell="06")             # those that lesson 06 shows
     expected("discard").nats            # "new"; the rows themselves are EXPECTATIONS
 
-Each row is asked of running servers of both kinds in `tests/lessons/test_expectations.py`; a
-row whose servers would have to run for minutes names the test or the row of
-`docs/differences.md` that proves it.
+Each row names what proves it: a test that asks running servers of both kinds, or the lessons
+run on both; a cell of 01 to 06, 08 and 11 that no row names prints the same in both worlds.
 
 Left out: what no lesson shows. `docs/differences.md` has every difference that we know of.
 """
@@ -40,6 +39,7 @@ class Expectation:
 
 
 _LIVE = "tests/lessons/test_expectations.py"
+_WORLDS = "tests/lessons/test_worlds.py"  # both print what the lesson's cell prints
 
 EXPECTATIONS: tuple[Expectation, ...] = (
     Expectation(
@@ -176,6 +176,42 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         "whose timer runs out first; the simulator draws timers from its seed",
         ("06 cell-05", "08 cell-02"),
         _LIVE,
+    ),
+    Expectation(
+        "watcher",
+        "a watcher, after a restart of its server",
+        "hears the next put at once",
+        "is silent for about 10 s",
+        "kvcore's first heartbeat tells its client to begin again; else the client has to miss two",
+        ("05 cell-30",),
+        "docs/differences.md",
+    ),
+    Expectation(
+        "race",
+        "increments lost by eight clients that get and put at once",
+        "the same number in each run of a seed",
+        "any number",
+        "who is faster; in the simulator, the seed decides",
+        ("03 cell-06", "03 cell-26"),
+        _WORLDS,
+    ),
+    Expectation(
+        "late",
+        "what is on its way when a connection breaks, or a paused server goes on",
+        "lost, or not yet read, by the seed",
+        "mostly there already",
+        "a simulated link takes some tenths of a millisecond, loopback a few hundredths",
+        ("03 cell-32", "03 cell-34", "05 cell-18", "05 cell-19", "05 cell-20"),
+        _WORLDS,
+    ),
+    Expectation(
+        "verbs",
+        "power cuts and partitions on the control panel",
+        "buttons",
+        "a sentence",
+        "a nats-server loses bytes for nobody, and only it knows what it has synced",
+        ("06 cell-12",),
+        _WORLDS,
     ),
 )
 

@@ -12,9 +12,13 @@ import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from nats.aio.client import Client
+
 from kvcore.lab import terminal
 from kvcore.lab.cluster import Cluster, NotInThisWorld, ServerCard
+from kvcore.lab.overheard import Overheard
 from kvcore.lab.shell import SHELL
+from kvcore.lab.skips import Skipper
 from kvcore.sim.loop import VirtualLoop
 
 T = TypeVar("T")
@@ -25,10 +29,11 @@ class RealCluster(Cluster):
 
     def __init__(self, *, beside: bool = False) -> None:
         super().__init__()
+        self._overheard = Overheard()
         loop = asyncio._get_running_loop()  # noqa: SLF001 - None outside a loop
         self._loop = None if isinstance(loop, VirtualLoop) else loop
         if not beside:
-            SHELL.become(self)
+            SHELL.become(self, Skipper(self))
 
     async def connect(self, **options: Any) -> Any:
         """nats-py's own client, on the kernel's loop."""
@@ -40,6 +45,13 @@ class RealCluster(Cluster):
             )
         self._loop = loop
         return await super().connect(**options)
+
+    def _new_client(self) -> Client:
+        return self._overheard.client()
+
+    def trace_text(self) -> str:
+        """What this notebook's clients said and heard, in the words of the simulator's trace."""
+        return self._overheard.text()
 
     def call(self, coroutine: Coroutine[Any, Any, T]) -> Any:
         """Starts it on the kernel's loop; gives the task (or future) and doesn't wait."""
@@ -72,7 +84,7 @@ class RealCluster(Cluster):
                 _goodbyes[loop.create_task(client.close())] = None
         for task in [task for task in _goodbyes if task.done()]:
             del _goodbyes[task]
-        SHELL.become(None, instead_of=self)
+        SHELL.end(self)
 
 
 _goodbyes: dict[asyncio.Task[None], None] = {}

@@ -108,6 +108,8 @@ async def _info(client: Client, bucket: str) -> dict[str, Any]:
 
 async def _ask(client: Client, subject: str, body: bytes) -> dict[str, Any]:
     message = await client.request(subject, body, timeout=_ASK_SECONDS)
+    if not message.data:  # a status, and no words
+        raise RuntimeError(f"nobody answers {subject}")
     answer: dict[str, Any] = json.loads(message.data)
     if "error" in answer:
         raise RuntimeError(answer["error"].get("description", "refused"))

@@ -92,7 +92,10 @@ class ServerProcess:
         ports = self.directory / f"nats-server_{self._process.pid}.ports"
         if not ports.exists():
             return False
-        url = json.loads(ports.read_text(encoding="utf-8"))["nats"][0]
+        try:
+            url = json.loads(ports.read_text(encoding="utf-8"))["nats"][0]
+        except json.JSONDecodeError:
+            return False  # nats-server is writing it
         self.port = int(url.rpartition(":")[2])
         return True
 

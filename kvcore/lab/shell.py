@@ -43,12 +43,16 @@ class Leavable(Protocol):
     def close(self) -> None: ...  # noqa: D102
 
 
+Transformer = Callable[[list[str]], list[str]]  # a cell's lines, and those to run
+
+
 class Shell:
     """Which simulated world is current, and what runs in it."""
 
     def __init__(self) -> None:
         self.world: World | None = None
         self._real: Leavable | None = None
+        self._cells: Transformer | None = None
         self._leaving: list[World] = []
         self._queue: deque[tuple[World, Coroutine[Any, Any, object]]] = deque()
         self._ipython: Any = None
@@ -70,21 +74,33 @@ class Shell:
         self._warned = False
         time.sleep = self._slept
 
-    def become(self, real: Leavable | None, instead_of: Leavable | None = None) -> None:
-        """A cluster of real servers is current, or none; the former is left.
+    def become(self, real: Leavable, cells: Transformer) -> None:
+        """A cluster of real servers is current; the former world is left.
 
-        With `instead_of`, only if that one is current.
+        The cells that follow pass through `cells` before they run.
         """
-        if instead_of is not None:
-            self._real = None if self._real is instead_of else self._real
-            return
         self.leave()
         self._real = real
+        if (ipython := _ipython()) is not None:
+            self._cells = cells
+            ipython.input_transformers_post.append(cells)
+
+    def end(self, real: Leavable) -> None:
+        """This cluster is over; if it is the current one, no world is current."""
+        if self._real is real:
+            self._real = None
+            self._run_cells_as_they_are()
+
+    def _run_cells_as_they_are(self) -> None:
+        cells, self._cells = self._cells, None
+        if cells is not None and (ipython := _ipython()) is not None:
+            ipython.input_transformers_post.remove(cells)
 
     def leave(self) -> None:
         """No world is current; the former ends now, or after the statement that runs in it."""
         time.sleep = self._sleep
         real, self._real = self._real, None
+        self._run_cells_as_they_are()
         if real is not None:
             real.close()
         if self.world is not None:
