@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.kvcore-installed
 
-.PHONY: help lab fresh test soak lint bench bench-cluster outputs tools clean
+.PHONY: help lab fresh test soak stable lint bench bench-cluster outputs tools clean
 .DEFAULT_GOAL := help
 
 help:
@@ -14,6 +14,7 @@ help:
 	@echo "make fresh LESSON=01    start a lesson anew; your old copy is kept beside it"
 	@echo "make test               run every test (STAGES='unit lessons' runs some)"
 	@echo "make soak               the long runs, half an hour and more"
+	@echo "make stable             run each lesson 20 times: its text must stay the same"
 	@echo "make lint               format and check the code"
 	@echo "make bench              measure kvcore beside nats-server"
 	@echo "make bench-cluster      measure three servers beside three of nats-server's"
@@ -49,6 +50,9 @@ test: $(STAMP) tools
 
 soak: $(STAMP) tools
 	@$(BIN)/python scripts/soak.py $(SOAKS)
+
+stable: $(STAMP)
+	@$(BIN)/python scripts/stable.py $(RERUNS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format .

@@ -8,6 +8,7 @@ import pytest
 from nbclient import NotebookClient
 
 from kvcore.lab import grading
+from scripts import stable
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "course").glob("[0-9][0-9]_*.ipynb"))
@@ -32,12 +33,22 @@ def test_the_solved_lesson_runs_strictly(lesson, approach, tmp_path):
     target = tmp_path / lesson.name
     solved = grading.solve(lesson, target, approach)
     assert solved == [task.id for task in grading.exercises(lesson.name[:2])]
+    stored = nbformat.read(lesson, as_version=4)
     notebook = nbformat.read(target, as_version=4)
-    env = dict(os.environ, KVCOURSE_PROGRESS="off", KVCOURSE_STRICT="1", KVCOURSE_PATIENCE=PATIENCE)
+    env = dict(
+        os.environ,
+        PYTHONHASHSEED=str(approach),
+        KVCOURSE_PROGRESS="off",
+        KVCOURSE_STRICT="1",
+        KVCOURSE_PATIENCE=PATIENCE,
+    )
     client = NotebookClient(
         notebook, timeout=60, resources={"metadata": {"path": str(ROOT / "course")}}
     )
     client.execute(env=env)
+    changed = stable.differences(stored, notebook)  # the text is the same on every run
+    assert [each for each in changed if ": yours" not in each] == []  # but for whose rule it uses
+    assert len(changed) <= 1
     said = "".join(
         output.get("text", "")
         for cell in notebook.cells
