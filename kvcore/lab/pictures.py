@@ -95,8 +95,7 @@ def group_nodes(
     cards = []
     for card in told:
         state = world.hosts[card.name].state
-        is_down = state in (State.CRASHED, State.DARK)
-        doing = "" if state is State.UP else "down" if state is State.CRASHED else state.value
+        is_down, doing = state in (State.CRASHED, State.DARK), _doing(state)
         node = world.hosts[card.name].node
         part = node.groups.get(group) if isinstance(node, Node) else None
         seen = replace(card, down=is_down, doing=doing)
@@ -125,15 +124,21 @@ def group_of(bucket: str) -> str:
 
 
 def _card(known_as: str, name: str, cluster: SimulatedCluster) -> Card:
-    node = cluster.simulation.hosts[name].node
+    host = cluster.simulation.hosts[name]
+    node, doing = host.node, _doing(host.state)
     if isinstance(node, Node):
         end, committed = node.log_end, node.committed
         role: Role = "leader" if node.is_leading else "candidate"
         card = Card(name, role, node.term, end, committed, "file", end - committed)
         _last_seen[known_as] = card
-        return card
+        return replace(card, doing=doing)
     last = _last_seen.get(known_as, Card(name))
-    return Card(name, "follower", last.term, last.log_end, last.commit, down=True)
+    return Card(name, "follower", last.term, last.log_end, last.commit, down=True, doing=doing)
+
+
+def _doing(state: State) -> str:
+    """The word for a server that does nothing."""
+    return "" if state is State.UP else "down" if state is State.CRASHED else state.value
 
 
 async def bucket_log(

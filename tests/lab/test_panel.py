@@ -91,6 +91,21 @@ def test_the_cards_follow_what_was_done(cluster):
     assert roles["n3"] == "down"
 
 
+@pytest.mark.parametrize(
+    ("verb", "word"), [("pause", "paused"), ("crash", "down"), ("power_cut", "without power")]
+)
+def test_the_card_of_a_lone_server_says_what_was_done_to_it(verb, word):
+    world = World(1, seed=1)
+    try:
+        cluster = SimulatedCluster(world)
+        pressed(cluster, Control(verb, "n1"))
+        assert word in server_cards(cluster).table.rows[0][1]
+        pressed(cluster, Control("resume" if verb == "pause" else "restart", "n1"))
+        assert word not in server_cards(cluster).table.rows[0][1]
+    finally:
+        world.close()
+
+
 def test_a_world_that_is_not_ours_has_no_cards():
     cluster = Cluster.nats("nats://127.0.0.1:1")
     try:
