@@ -89,8 +89,12 @@ def _try_a_widget() -> None:
     say("LOOK  widgets          a button stands below. If not: close this tab, run `make lab`")
     button = ipywidgets.Button(description="click to test", tooltip="does Python hear a click?")
 
+    heard: list[object] = []
+
     def clicked(_button: object) -> None:
-        button.description = "✓ PASS: heard"
+        heard.append(_button)
+        again = f", {len(heard)} times" if len(heard) > 1 else ""
+        button.description = f"✓ PASS: heard{again}"
 
     button.on_click(clicked)
     show_widget(button)

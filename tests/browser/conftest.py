@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.jupyterlab import Lab
 from tests.support.require import find, require
 
 ROOT = Path(__file__).parents[2]
+SCREENSHOTS = Path(os.environ.get("KVCORE_SCREENSHOTS", ROOT / ".pytest_cache" / "screenshots"))
 EXPOSE = "--expose-app-in-browser"  # window.jupyterapp, with which the tests look inside
 FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -67,27 +69,43 @@ def jupyter(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def browser(chromium):
+def tab(chromium, jupyter):
+    """One tab for all tests, with JupyterLab in it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        window = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield window
-        window.close()
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
+        page.set_default_timeout(30_000)
+        lab = Lab(page)
+        lab.enter(*jupyter)
+        yield lab
+        browser.close()
 
 
 @pytest.fixture
-def page(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
-    tab = context.new_page()
-    tab.set_default_timeout(60_000)
+def lab(tab):
+    """The tab, in the light theme; the lesson that a test opens is closed after it."""
+    thrown: list[str] = []
+
+    def note(error):
+        thrown.append(str(error))
+
+    tab.page.on("pageerror", note)
+    tab.theme("light")
     yield tab
-    context.close()
+    tab.close()
+    tab.page.remove_listener("pageerror", note)
+    assert thrown == []
 
 
 @pytest.fixture(scope="session")
 def screenshots():
     """Where pictures of the lessons go: for a person to look at."""
-    folder = Path(os.environ.get("KVCORE_SCREENSHOTS", ROOT / ".pytest_cache" / "screenshots"))
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    return SCREENSHOTS
+
+
+def pytest_terminal_summary(terminalreporter):
+    if any(SCREENSHOTS.glob("lesson-*.png")):
+        terminalreporter.write_line(f"screenshots of the lessons, to look at: {SCREENSHOTS}")

@@ -1,171 +1,88 @@
-"""The lessons as a learner meets them: JupyterLab in a real browser."""
+"""The lessons as a learner meets them: JupyterLab in a real browser.
+
+Each notebook of course/ is opened, run top to bottom, and each of its widgets is clicked, in
+the light theme and in the dark one; `table.py` says what must follow.
+"""
 
 import re
-import time
 from pathlib import Path
+from typing import assert_never
 
 import pytest
 
+from tests.browser.table import LESSONS, Click, Controls, Prediction
+
 ROOT = Path(__file__).parents[2]
-LESSONS = sorted((ROOT / "course").glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "course").glob("[0-9][0-9]_*.ipynb"))
+BROKEN = re.compile(
+    "model not found|Error (displaying|creating) widget|Loading widget", re.IGNORECASE
+)
+DONE = "==="
 
 
-def open_lesson(page, jupyter, name):
-    base, token = jupyter
-    page.goto(f"{base}/lab/tree/{name}?token={token}&reset")
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
-    wait_until_idle(page)
-
-
-def wait_until_idle(page, timeout=90_000):
-    page.wait_for_function(
-        "() => /\\| Idle/.test(document.querySelector('#jp-main-statusbar')?.innerText || '')",
-        timeout=timeout,
-    )
-
-
-def wait_until(holds, page, seconds=60):
-    """Asks until it holds; the page goes on meanwhile."""
-    give_up = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < give_up
-        page.wait_for_timeout(50)
-
-
-def run_all(page):
-    page.click(".lm-MenuBar-item:has-text('Run')")
-    page.click(".lm-Menu-item[data-command='runmenu:run-all']")
-    last = page.locator(".jp-Notebook .jp-CodeCell").last
-    last.scroll_into_view_if_needed()
-    page.wait_for_function(
-        """() => {
-            const shell = window.jupyterapp?.shell?.currentWidget?.content;
-            const cells = shell?.model?.sharedModel?.cells;
-            return cells && [...cells].every(
-                c => c.cell_type !== 'code' || !c.source.trim() || c.execution_count);
-        }""",
-        timeout=120_000,
-    )
-    wait_until_idle(page)
-
-
-def error_outputs(page):
-    return page.evaluate(
-        """() => [...window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells]
-            .flatMap(c => c.cell_type === 'code' ? c.outputs : [])
-            .filter(o => o.output_type === 'error').map(o => o.ename + ': ' + o.evalue)"""
-    )
-
-
-def set_theme(page, name):
-    page.evaluate(
-        f"() => window.jupyterapp.commands.execute('apputils:change-theme', {{theme: '{name}'}})"
-    )
-    page.wait_for_function(f"() => document.body.dataset.jpThemeName === '{name}'")
-
-
-@pytest.mark.parametrize("lesson", LESSONS, ids=lambda p: p.stem)
-def test_a_lesson_runs_top_to_bottom_without_an_error_in_both_themes(
-    lesson, page, jupyter, screenshots
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_lesson_runs_and_python_and_its_pictures_follow_each_widget_in_both_themes(
+    notebook, lab, screenshots
 ):
-    open_lesson(page, jupyter, lesson.name)
-    run_all(page)
-    assert error_outputs(page) == []
-    for theme in ("JupyterLab Light", "JupyterLab Dark"):
-        set_theme(page, theme)
-        pictures = page.locator(".jp-OutputArea-output svg[role=img]")
-        assert pictures.count() >= 1
-        pictures.first.scroll_into_view_if_needed()
-        page.screenshot(path=screenshots / f"{lesson.stem}-{theme.split()[-1].lower()}.png")
-    set_theme(page, "JupyterLab Light")
+    number = notebook.name[:2]
+    row = LESSONS.get(number)
+    assert row, f"lesson {number} has no row in table.py"
+    lab.open(notebook.name)
+    lab.run_all()
+    assert lab.errors() == []
+    for begins in row.again:
+        lab.run_again(begins)
+    places = lab.widgets()
+    assert len(places) == len(row.widgets), "each widget has a row, each row a widget"
+    for theme in ("light", "dark"):
+        lab.theme(theme)
+        work_all(lab, row.widgets, places, theme)
+        figure = lab.page.locator(f"svg[role=img]:has-text('{row.figure}')").first
+        figure.screenshot(path=screenshots / f"lesson-{number}-{theme}.png")
+    assert BROKEN.findall(lab.text()) == []
+    assert lab.errors() == []
 
 
-def run_cell(page, code):
-    """Puts a cell at the end of the lesson and starts it."""
-    page.evaluate(
-        """(code) => {
-            const content = window.jupyterapp.shell.currentWidget.content;
-            const cells = content.model.sharedModel;
-            cells.insertCell(cells.cells.length, {cell_type: 'code', source: code});
-            content.activeCellIndex = cells.cells.length - 1;
-            window.jupyterapp.commands.execute('notebook:run-cell');
-        }""",
-        code,
-    )
+def work_all(lab, widgets, places, theme):
+    """Clicks in each widget, and asks Python of all of them in one cell."""
+    expected = []
+    code = ["from kvcore.lab import outcome"]
+    for widget, place in zip(widgets, places, strict=True):
+        match widget:
+            case Prediction(name):
+                labels = place.locator(".widget-radio-box label")
+                first, last = labels.first.text_content(), labels.last.text_content()
+                chosen = labels.first if theme == "light" else labels.last
+                chosen.click()
+                assert chosen.locator("input").is_checked()
+                ending = "as predicted" if theme == "light" else "not as predicted: why?"
+                said = first if theme == "light" else last
+                pattern = f"predicted  {re.escape(said)}\n.*{re.escape(f'({ending})')}\n"
+                expected.append((name, pattern))
+                code.append(f"outcome({name!r}, {first!r})")
+            case Controls(light, dark):
+                click = light if theme == "light" else dark
+                follow(place, click)
+                expected.append((" ".join(click.press), click.says))
+                code.append(click.code)
+            case _:
+                assert_never(widget)
+        code.append(f"print({DONE!r})")
+    told = lab.run("\n".join(code)).split(f"{DONE}\n")
+    assert lab.errors() == []
+    for (name, pattern), said in zip(expected, told[:-1], strict=True):
+        assert re.fullmatch(rf"\s*{pattern}", said, re.DOTALL), (theme, name, said)
 
 
-def last_text(page):
-    """What the last cell printed."""
-    return page.evaluate(
-        """() => [...window.jupyterapp.shell.currentWidget.content.model.sharedModel.cells]
-            .at(-1).outputs.map(o => [o.text || ''].flat().join('')).join('')"""
-    )
-
-
-def test_a_button_works_while_a_cell_runs_and_after_it(page, jupyter, screenshots):
-    """Lesson 00's fault buttons: Python and the picture follow each click."""
-    open_lesson(page, jupyter, "00_start_here.ipynb")
-    run_all(page)
-    panel = page.locator(".kvcore-panel").first
-    panel.scroll_into_view_if_needed()
-    crash = panel.get_by_role("button", name=re.compile("^crash n1", re.IGNORECASE))
-    restart = panel.get_by_role("button", name=re.compile("^restart n1", re.IGNORECASE))
-    down = panel.locator("svg:has-text('n1 is down')")
-    leads = panel.locator("svg:has-text('n1 is leader')")
-    crash.click()
-    down.wait_for(state="attached")
-    run_cell(page, "print('python says', cluster.servers[0].status)")
-    wait_until(lambda: last_text(page) == "python says crashed\n", page)
-    panel.scroll_into_view_if_needed()
-    restart.click()
-    leads.wait_for(state="attached")
-    # While a cell is running: the click waits for its end, and is not lost.
-    busy = "import time; begin = time.monotonic()\nwhile time.monotonic() < begin + 4: pass\n"
-    run_cell(page, busy + "print('at its end', cluster.servers[0].status)")
-    page.wait_for_function(
-        "() => /Busy/.test(document.querySelector('#jp-main-statusbar').innerText)"
-    )
-    panel.scroll_into_view_if_needed()
-    crash.click()
-    down.wait_for(state="attached")
-    wait_until_idle(page)
-    assert last_text(page) == "at its end up\n"
-    run_cell(page, "print('python says', cluster.servers[0].status)")
-    wait_until(lambda: last_text(page) == "python says crashed\n", page)
-    assert error_outputs(page) == []
-    panel.scroll_into_view_if_needed()
-    page.screenshot(path=screenshots / "panel-after-click.png")
-
-
-def test_the_control_panel_is_worked_with_the_keyboard_alone(page, jupyter, screenshots):
-    """Choose a server, pause it; cut the network: the picture and the line follow each key."""
-    open_lesson(page, jupyter, "00_start_here.ipynb")
-    run_cell(
-        page,
-        "from kvcore.lab import Cluster, control_panel\n"
-        "cluster = Cluster.sim(servers=3, seed=1)\n"
-        "control_panel(cluster)",
-    )
-    panel = page.locator(".kvcore-panel").last
-    panel.wait_for(state="attached")
-    panel.scroll_into_view_if_needed()
-    panel.get_by_role("button", name="n2").first.focus()
-    page.keyboard.press("Space")
-    pause = panel.get_by_role("button", name="pause n2")
-    pause.wait_for()
-    pause.focus()
-    page.keyboard.press("Space")
-    panel.locator("[role=status]:has-text('pause(\"n2\")')").wait_for()
-    page.keyboard.press("Tab")  # on to the next button
-    assert page.evaluate("() => document.activeElement.textContent") == "resume n2"
-    partition = panel.get_by_role("button", name="partition").last
-    partition.focus()
-    page.keyboard.press("Enter")
-    panel.locator("svg:has-text('cut: n1 ‖ n2 n3')").wait_for(state="attached")
-    run_cell(page, "print('python says', cluster.servers[1].status)")
-    wait_until(lambda: last_text(page) == "python says paused\n", page)
-    assert error_outputs(page) == []
-    for theme in ("JupyterLab Dark", "JupyterLab Light"):
-        set_theme(page, theme)
-        panel.scroll_into_view_if_needed()
-        panel.screenshot(path=screenshots / f"control-panel-{theme.split()[-1].lower()}.png")
+def follow(place, click: Click):
+    """Presses, and waits for the picture."""
+    for words in click.press:
+        if words.startswith("Arrow"):
+            place.get_by_role("slider").focus()
+            place.page.keyboard.press(words)
+            continue
+        place.locator(f"button:is(:text-is('{words}'), [title='{words}'])").first.click()
+    if click.shown:
+        place.locator(f"svg:has-text('{click.shown}')").wait_for()
+    if click.hidden:
+        place.locator(f"svg:has-text('{click.hidden}')").wait_for(state="detached")
