@@ -18,7 +18,7 @@ COPY course /opt/kvcore/course
 USER 10001:10001
 VOLUME /opt/kvcore/work
 EXPOSE 8888
-HEALTHCHECK --interval=5s --timeout=2s --start-period=30s --retries=3 \
-  CMD ["python3", "/opt/docker/health.py", "http://127.0.0.1:8888/api"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
+  CMD ["python3", "-S", "/opt/docker/health.py", "8888", "/api"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python3", "/opt/docker/start_lab.py"]

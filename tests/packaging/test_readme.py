@@ -11,7 +11,10 @@ import pytest
 from tests.support.kernel import Kernel
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/terms.md", "docs/differences.md"]
+PAGES = [
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/terms.md", "docs/differences.md"),
+    "docker/README.md",
+]
 PYTHON = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 SNIPPET = next(text for text in PYTHON if "Cluster.sim" in text)
 
