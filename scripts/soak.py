@@ -27,6 +27,9 @@ SOAKS: dict[str, list[str]] = {
         *("env", "KVCORE_CLUSTER_KILLS=100", sys.executable, "-m", "pytest", "-q"),
         *("tests/durability/test_cluster_kill.py", "-k", "kills"),
     ],
+    "compose": [
+        *(sys.executable, "-m", "pytest", "-q", "tests/containers/compose_whole.py"),
+    ],
     "client-view": [
         *(sys.executable, "-m", "tests.interop.client_view", "--check", "nats-server", "kvcore"),
     ],

@@ -14,6 +14,7 @@ import io
 import tarfile
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,7 +100,15 @@ async def live(cluster: Cluster, *, cut: bool = True) -> Story:
 
     await until(healed_acks, "the old leader's client is served again")
     story.tell("at the old leader: a put is acked")
-    history = {entry.revision: entry.value for entry in await rest_kv.history("k")}
+    history: dict[int, bytes] = {}
+
+    async def history_is_read() -> bool:
+        """A consumer is made for it, and so whoever leads all servers must be known again."""
+        with suppress(NatsTimeoutError, APIError):
+            history.update({each.revision: each.value for each in await rest_kv.history("k")})
+        return bool(history)
+
+    await until(history_is_read, "the history is read")
     lost = [value for value, revision in story.acked.items() if history.get(revision) != value]
     story.tell(f"acked and not there: {len(lost)}")
     return story
