@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -60,7 +61,9 @@ def rerun(path: Path, hash_seed: int) -> list[str]:
         env = dict(os.environ, KVCORE_WORLD="sim", KVCOURSE_PROGRESS="off")
         env |= {"JUPYTER_RUNTIME_DIR": scratch, "PYTHONHASHSEED": str(hash_seed)}
         place = {"metadata": {"path": str(path.parent)}}
-        NotebookClient(ran, timeout=120, resources=place).execute(env=env)
+        NotebookClient(ran, timeout=120, resources=place).execute(
+            env=env, stderr=subprocess.DEVNULL
+        )
     return differences(stored, ran)
 
 
