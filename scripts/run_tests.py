@@ -62,7 +62,7 @@ STAGES: dict[str, list[list[str]]] = {
     ],
     "lessons-solution": [
         [*PYTEST, *SPREAD, "tests/lessons/test_solutions.py"],
-        [*PYTEST, *PARALLEL, "tests/lessons/test_expectations.py", "tests/lessons/test_worlds.py"],
+        [*PYTEST, *SPREAD, "tests/lessons/test_expectations.py", "tests/lessons/test_worlds.py"],
     ],
     "lessons-mutant": [[*PYTEST, *SPREAD, "tests/lessons/test_mutants.py"]],
     "browser": [[*PYTEST, "tests/browser"]],

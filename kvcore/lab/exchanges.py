@@ -19,9 +19,9 @@ from typing import Any
 from nats.aio.client import Client
 
 from kvcore.lab.cluster import Cluster
+from kvcore.lab.overheard import HeardWire
 from kvcore.lab.simulated import SimulatedCluster
 from kvcore.limits import MILLISECOND_NS, Nanos
-from kvcore.sim.errors import NotInThisWorld
 from kvcore.sim.wire import Exchange, Wire
 from kvcore.viz.figure import Picture
 from kvcore.viz.spacetime import Band, Operation, Outcome, space_time
@@ -137,10 +137,11 @@ def _entry(value: bytes, headers: bytes, revision: str) -> str:
 
 
 def record(cluster: Cluster, **clients: Client) -> Wire:
-    """Listens to these clients from now on: `record(cluster, A=nc_a, B=nc_b)`."""
-    if not isinstance(cluster, SimulatedCluster):
-        raise NotInThisWorld("record listens on both ends of a wire, which Cluster.sim() has.")
-    return Wire(clients)
+    """Listens to these clients from now on: `record(cluster, A=nc_a, B=nc_b)`.
+
+    On real servers only the client's end can be heard (`overheard.HeardWire`).
+    """
+    return Wire(clients) if isinstance(cluster, SimulatedCluster) else HeardWire(clients)
 
 
 def wire_picture(

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGTERM
 
 from kvcore.lab.asking import ask
 from kvcore.lab.partitions import sides
@@ -138,8 +138,7 @@ class Fleet:
     def pause(self, name: str | None) -> None:
         """SIGSTOP."""
         process = self.named(name)
-        process.signal(SIGSTOP)
-        process.paused = True
+        process.freeze()
 
     def resume(self, name: str | None) -> None:
         """SIGCONT."""

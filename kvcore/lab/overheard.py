@@ -13,12 +13,16 @@ Left out: syncs, votes, and all else that happens inside a server; and WebSocket
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from nats.aio.client import Client
 
+from kvcore.sim.errors import NotInThisWorld
+from kvcore.sim.wire import Wire
 from kvcore.trace import Field, Trace
+
+Listener = Callable[[str, bytes], None]
 
 _TEXT_BYTES = 200  # of each piece, as in the simulator
 _MOST_LINES = 200_000  # then the rest is not written down
@@ -42,7 +46,7 @@ class Overheard:
 
     def client(self) -> Client:
         """A nats-py client that is listened to, not connected yet."""
-        return _Tapped(self)
+        return Tapped(self)
 
     def connected(self) -> int:
         """The number of a new connection."""
@@ -59,13 +63,18 @@ class Overheard:
         self._lines.append(Trace(time.time_ns(), server, kind, fields).line() + "\n")
 
 
-class _Tapped(Client):  # type: ignore[misc]
-    """nats-py's client; each connection that it makes is wrapped as it is made."""
+class Tapped(Client):  # type: ignore[misc]
+    """nats-py's client; each connection is wrapped as it is made."""
 
     def __init__(self, ears: Overheard) -> None:
         self._ears = ears
+        self._listeners: list[Listener] = []
         self._tapped: Any = None
         super().__init__()
+
+    def listen(self, listener: Listener) -> None:
+        """Calls it with each piece of bytes from now on: ("receive" or "send", bytes)."""
+        self._listeners.append(listener)
 
     @property
     def _transport(self) -> Any:
@@ -83,6 +92,8 @@ class _Tapped(Client):  # type: ignore[misc]
 
         def note(kind: str, data: bytes) -> None:
             self._ears.note(self._server_info.get("server_name", "?"), kind, conn, data)
+            for listener in self._listeners:
+                listener(kind, data)
 
         def said(payload: bytes) -> None:
             note("receive", payload)
@@ -105,3 +116,32 @@ class _Tapped(Client):  # type: ignore[misc]
 
         transport.write, transport.writelines = said, said_all
         transport.read, transport.readline = heard, heard_line
+
+
+class HeardWire(Wire):
+    """The exchanges of these clients, as the clients know them.
+
+    When a request was at the server is not known; it is put halfway between the time when it
+    was sent and the time when its answer was heard.
+    """
+
+    def _listen(self, clients: Mapping[str, Client]) -> None:
+        for name, client in clients.items():
+            if not isinstance(client, Tapped):
+                raise NotInThisWorld("record needs clients that cluster.connect() made.")
+            client.listen(self._listener_of(name))
+
+    def _listener_of(self, name: str) -> Listener:
+        requests = self._requests(name)
+
+        def listener(kind: str, data: bytes) -> None:
+            now = time.monotonic_ns()
+            if kind == "receive":
+                requests(now, None, data)
+            else:
+                self._heard(now, now, data)
+                for each in self.exchanges:
+                    if each.arrived is None and each.heard is not None:
+                        each.arrived = each.answered = (each.sent + each.heard) // 2
+
+        return listener

@@ -16,15 +16,17 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from signal import SIGCONT, SIGKILL, Signals
+from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
 
 from kvcore.server.admin import AdminError, ask
 from kvcore.server.synced import cut_unsynced
 
 _STOP_SECONDS = 5.0
+_FREEZE_SECONDS = 1.0
 
 
 class ServerProcess:
@@ -103,6 +105,20 @@ class ServerProcess:
         """Sends a signal, if there is a process."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
+
+    def freeze(self) -> None:
+        """SIGSTOP; when this returns, every thread has stopped, where the system can say so."""
+        self.signal(SIGSTOP)
+        self.paused = True
+        deadline = time.monotonic() + _FREEZE_SECONDS
+        asked = getattr(os, "WSTOPPED", 0) | getattr(os, "WNOWAIT", 0) | os.WNOHANG
+        while hasattr(os, "waitid") and self.pid and time.monotonic() < deadline:
+            try:
+                if os.waitid(os.P_PID, self.pid, asked) is not None:
+                    return
+            except ChildProcessError:
+                return
+            time.sleep(0.0005)
 
     def end(self, number: Signals) -> None:
         """Ends the process by this signal, or by SIGKILL if it takes too long."""

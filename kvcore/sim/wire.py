@@ -45,16 +45,19 @@ class Wire:
     def __init__(self, clients: Mapping[str, Client]) -> None:
         self.exchanges: list[Exchange] = []
         self.servers = {name: _server(client) for name, client in clients.items()}
+        self._listen(clients)
+
+    def _listen(self, clients: Mapping[str, Client]) -> None:
         for name, client in clients.items():
             transport = transport_of(client)
-            transport.out.tap = self._listener(name)
+            transport.out.tap = self._requests(name)
             transport.into.tap = self._heard
 
     def clear(self) -> None:
         """Forgets what was heard so far."""
         self.exchanges.clear()
 
-    def _listener(self, name: str) -> "_Requests":
+    def _requests(self, name: str) -> "_Requests":
         return _Requests(name, self.exchanges)
 
     def _heard(self, sent: Nanos, arrived: Nanos | None, data: bytes) -> None:

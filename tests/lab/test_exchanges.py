@@ -1,10 +1,12 @@
 import asyncio
 
 import pytest
+from nats.aio.client import Client
 from nats.js.errors import KeyNotFoundError, KeyWrongLastSequenceError
 
 from kvcore.lab.cluster import Cluster, NotInThisWorld, run_apart
 from kvcore.lab.exchanges import record, told, wire_picture
+from kvcore.lab.remote import to_the_end
 
 
 def story(script):
@@ -75,10 +77,24 @@ def test_a_call_without_an_answer_is_unknown():
     assert late == ["A puts k=5: stored as revision 1"]
 
 
-def test_real_wires_are_not_listened_to():
-    class Real(Cluster):
-        servers = ()
-        call = close = None
+def test_on_real_servers_the_clients_end_is_heard_and_the_servers_put_halfway():
+    async def main():
+        async with Cluster.processes(1) as cluster:
+            nc = await cluster.connect()
+            kv = await nc.jetstream().create_key_value(bucket="c")
+            wire = record(cluster, A=nc)
+            await kv.put("k", b"5")
+            await kv.get("k")
+            (put, get) = wire.exchanges
+            assert told(put).text == "A puts k=5: stored as revision 1"
+            assert told(get).text == "A reads k: 5, revision 1"
+            assert put.arrived == put.answered == (put.sent + put.heard) // 2
+            assert put.heard <= get.sent
+            trace = cluster.trace_text()
+            assert trace.index("PUB $KV.c.k") < trace.index('{"stream":"KV_c"')
+            (line,) = [each for each in trace.splitlines() if "PUB $KV.c.k" in each]
+            assert line.split()[1:4] == ["n1", "receive", "conn=1"]
+            with pytest.raises(NotInThisWorld, match="connect"):
+                record(cluster, B=Client())
 
-    with pytest.raises(NotInThisWorld):
-        record(Real())
+    asyncio.run(to_the_end(main))

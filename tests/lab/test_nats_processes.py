@@ -40,7 +40,9 @@ def runs(pid):
 
 async def bucket(cluster, name, **settings):
     client = await cluster.connect()
-    return await client.jetstream().create_key_value(bucket=name, **settings)
+    js = client.jetstream(timeout=30)  # a new group may need a second election
+    await js.create_key_value(bucket=name, **settings)
+    return await client.jetstream().key_value(name)
 
 
 async def put_at_last(kv, key, value, within=20.0):

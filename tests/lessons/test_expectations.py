@@ -212,7 +212,7 @@ def test_nats_server_syncs_every_two_minutes_and_kvcore_before_it_answers():
 
 async def lost_quorum(cluster):
     """Two of three are killed, and come back; then the leader is. What is told meanwhile."""
-    js = (await cluster.connect()).jetstream(timeout=1)
+    js = (await cluster.connect()).jetstream(timeout=30)
     await js.create_key_value(bucket="b", replicas=3, direct=True)
     leader = await until(lambda: cluster.leader("b"))
     one, two = (name for name in THREE if name != leader)

@@ -8,7 +8,6 @@ that follow from what was skipped.
 
 import json
 import re
-from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -18,11 +17,16 @@ from nbclient import NotebookClient
 from kvcore.lab.compared import EXPECTATIONS
 from kvcore.lab.skips import INSIDE, ORIGINAL, SKIPS, TIME, Skip, Skipper, instead, told
 from tests.support.require import require
+from tests.support.servers import running
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = ("01", "02", "03", "04", "05", "11")
 CLIENT_CELLS = ("06", "08")
 WORLD = "nats-processes"
+LACKS = {
+    WORLD: ("power_cut", "partition", "heal", "cut", "swap", "rewind"),
+    "nats": ("crash", "restart", "pause", "resume", "power_cut", "partition", "cut", "swap"),
+}
 
 _MASKS = (
     (re.compile(r"HMSG me 1 \d+ \d+"), "HMSG me 1 <bytes>"),  # a time ends with no zeros
@@ -68,9 +72,8 @@ def masked(lesson, shown):
     return _REVISIONS.sub(r"\1<revision>", shown) if lesson == "03" else shown
 
 
-@cache
-def played(lesson, directory):
-    """The notebook as it is after a run on nats-servers."""
+def played(lesson, directory, url=""):
+    """The notebook as it is after a run on nats-servers: its own, or those at a URL."""
     notebook = nbformat.read(path(lesson), as_version=4)
     client = NotebookClient(
         notebook,
@@ -83,6 +86,8 @@ def played(lesson, directory):
         environment.setenv("KVCOURSE_PROGRESS", "off")
         environment.setenv("IPYTHONDIR", str(directory))
         environment.delenv("NATS_URL", raising=False)
+        if url:
+            environment.setenv("NATS_URL", url)
         client.execute()
     return notebook
 
@@ -95,29 +100,51 @@ def ipython(tmp_path_factory):
 @pytest.mark.parametrize("lesson", [*WHOLE, *CLIENT_CELLS])
 def test_a_lesson_runs_on_nats_servers_from_the_same_notebook(lesson, ipython):
     require("go")
-    stored = {cell.id: cell for cell in nbformat.read(path(lesson), as_version=4).cells}
-    after = [cell for cell in played(lesson, ipython).cells if cell.cell_type == "code"]
+    after = played(lesson, ipython)
+    ran_but_for_what_is_listed(lesson, after, WORLD)
+    prints_what_is_stored(lesson, after)
+    if lesson in MORE:
+        MORE[lesson]({cell.id: text(cell) for cell in code(after)})
 
+
+@pytest.mark.parametrize("lesson", ["03", "11"])
+def test_on_a_nats_by_its_url_what_would_hurt_others_is_skipped_too(lesson, ipython, tmp_path):
+    require("go")
+    with running("nats-server", store=tmp_path / "store") as server:
+        after = played(lesson, ipython, server.url)
+    ran_but_for_what_is_listed(lesson, after, "nats")
+
+
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def ran_but_for_what_is_listed(lesson, notebook, world):
+    """No cell failed, and exactly those that are listed for this world said why not."""
     errors = {
         cell.id: text(cell)
-        for cell in after
+        for cell in code(notebook)
         if any(each.output_type == "error" for each in cell.outputs)
     }
     assert not errors
 
-    listed = {skip.cell: skip for skip in SKIPS if skip.lesson == lesson}
-    skipped = {cell.id: text(cell) for cell in after if text(cell).startswith("Skipped")}
+    lacks = World(world, LACKS[world])
+    listed = {skip.cell: skip for skip in SKIPS if skip.lesson == lesson and told(skip, lacks)}
+    skipped = {cell.id: text(cell) for cell in code(notebook) if "Skipped" in text(cell)}
     assert sorted(skipped) == sorted(listed)
-    lacks = World(WORLD, ("power_cut", "swap"))
     for cell, skip in listed.items():
         sentence = told(skip, lacks).partition(".")[0]
         assert skipped[cell].startswith(sentence), skipped[cell]
         assert skipped[cell].count("\n") == 1
 
+
+def prints_what_is_stored(lesson, notebook):
+    """But for what was skipped, what a row of the table names, and what is masked."""
+    stored = {cell.id: cell for cell in nbformat.read(path(lesson), as_version=4).cells}
     may_differ = {cell for row in EXPECTATIONS if row.differs for cell in row.cells}
-    for cell in after:
+    for cell in code(notebook):
         tags = set(cell.metadata.get("tags", []))
-        if cell.id in listed or tags & {"exercise", "nbval-ignore-output"}:
+        if text(cell).startswith("Skipped") or tags & {"exercise", "nbval-ignore-output"}:
             continue
         if f"{lesson} {cell.id}" not in may_differ:
             before = plain(text(stored[cell.id]))
@@ -129,9 +156,8 @@ def plain(shown):
     return re.sub(r"\n+", "\n", shown).strip()
 
 
-def test_the_same_increments_are_answered_and_lost_by_chance(ipython):
-    require("go")
-    shown = {cell.id: text(cell) for cell in played("03", ipython).cells if "outputs" in cell}
+def shown_in_03(shown):
+    """What chance leaves: each put is answered, increments are lost, none by `update`."""
     assert "puts that were stored and answered: 400" in shown["cell-06"]
     assert 50 <= int(shown["cell-06"].rpartition(":")[2]) <= 400
     assert "with update 400" in shown["cell-26"]
@@ -139,9 +165,8 @@ def test_the_same_increments_are_answered_and_lost_by_chance(ipython):
     assert "happened   yes" in shown["cell-32"]
 
 
-def test_nobody_acks_right_after_a_leader_and_the_panel_says_what_it_lacks(ipython):
-    require("go")
-    shown = {cell.id: text(cell) for cell in played("06", ipython).cells if "outputs" in cell}
+def shown_in_06(shown):
+    """Nobody acks right after a leader, and the panel says what it lacks."""
     assert shown["cell-05"].splitlines()[1].split() == ["happened", "1"]
     assert "the leader, has crashed. Put: not acked" in shown["cell-10"]
     assert re.search(r"n\d, a follower, has crashed. Put: acked as revision 2", shown["cell-10"])
@@ -149,13 +174,17 @@ def test_nobody_acks_right_after_a_leader_and_the_panel_says_what_it_lacks(ipyth
     assert "has no partition" in shown["cell-12"]
 
 
+MORE = {"03": shown_in_03, "06": shown_in_06}
+
+
 # -- the list
 
 
 def test_at_most_five_cells_of_a_lesson_are_skipped_and_each_is_known_by_a_line_of_its_own():
-    for lesson in {skip.lesson for skip in SKIPS}:
-        mine = [skip for skip in SKIPS if skip.lesson == lesson]
-        assert len(mine) <= 5
+    for world, most in ((WORLD, {}), ("nats", {"06": 7})):
+        skipped = [skip.lesson for skip in SKIPS if told(skip, World(world, LACKS[world]))]
+        for lesson in set(skipped):
+            assert skipped.count(lesson) <= most.get(lesson, 5), lesson
     sources = {}
     for each in sorted((ROOT / "course").glob("[0-9]*.ipynb")):
         for cell in json.loads(each.read_text(encoding="utf-8"))["cells"]:
