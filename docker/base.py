@@ -154,20 +154,17 @@ def _file(tar: tarfile.TarFile, name: str, source: Path) -> None:
 
 
 def build(tag: str = TAG, extras: Sequence[str] = EXTRAS) -> str:
-    """Has the engine import the image; its tag. Raises OSError off Linux."""
-    import docker
+    """Has the engine import the image; its tag. Raises OSError off Linux, and `NoEngineError`."""
+    sys.path.insert(0, str(ROOT))
+    from kvcore.lab.engine import engine
 
     if not sys.platform.startswith("linux"):
         raise OSError("a base image can be made of this Python on Linux alone")
     repository, _, name = tag.partition(":")
-    with tempfile.NamedTemporaryFile(suffix=".tar") as file:
+    with engine() as client, tempfile.NamedTemporaryFile(suffix=".tar") as file:
         pack(extras, file)
         file.flush()
-        engine = docker.from_env()
-        try:
-            engine.api.import_image_from_file(file.name, repository=repository, tag=name)
-        finally:
-            engine.close()
+        client.api.import_image_from_file(file.name, repository=repository, tag=name)
     return tag
 
 
@@ -176,7 +173,11 @@ def main() -> int:
     parser.add_argument("--extra", action="append", default=[], help="an extra of kvcore's")
     parser.add_argument("--tag", default=TAG, help=f"the image's name ({TAG})")
     told = parser.parse_args()
-    print(build(told.tag, (*EXTRAS, *told.extra)))
+    try:
+        print(build(told.tag, (*EXTRAS, *told.extra)))
+    except (OSError, RuntimeError) as error:  # NoEngineError is one of the latter
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -145,11 +145,11 @@ def _build(client: Any, tag: str, base: str, say: Tell) -> None:
         )
         for line in lines:
             if "error" in line:
-                raise ImageError(f"building {tag} failed: {line['error'].strip()}")
+                raise ImageError(f"building {tag} on {base} failed: {line['error'].strip()}")
             if (text := str(line.get("stream", ""))).startswith("Step "):
                 say("  " + text.strip())
     except (APIError, BuildError) as error:
-        raise ImageError(f"building {tag} failed: {error}") from error
+        raise ImageError(f"building {tag} on {base} failed: {error}") from error
 
 
 def _nats(client: Any, say: Tell) -> str:

@@ -250,3 +250,19 @@ def test_no_script_there_shadows_a_module_that_it_may_import() -> None:
     assert not names & wanted
     for path in DOCKER.glob("*.py"):
         assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a base is made on Linux")
+@pytest.mark.parametrize("script", ["base.py", "nats_image.py"])
+def test_a_script_that_finds_no_engine_says_so_and_what_to_do(script: str) -> None:
+    pytest.importorskip("docker")
+    done = subprocess.run(
+        [sys.executable, str(DOCKER / script)],
+        env=os.environ | {"DOCKER_HOST": "unix:///nowhere/docker.sock"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "unset DOCKER_HOST" in done.stderr
+    assert "Traceback" not in done.stderr
