@@ -80,7 +80,8 @@ class _Frame:
         """Displays the rows over the picture."""
         import ipywidgets
 
-        panel = ipywidgets.VBox([*rows, self._said, self._picture])
+        margin = {"margin": "8px 0 0 4px"}  # off the printed lines, in line with them
+        panel = ipywidgets.VBox([*rows, self._said, self._picture], layout=margin)
         panel.add_class("kvcore-panel")
         show_widget(panel, self._first)
 

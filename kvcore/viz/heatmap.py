@@ -18,7 +18,7 @@ from kvcore.viz.measure import lines, width
 from kvcore.viz.svg import WIDTH, Canvas
 
 _LEFT, _TOP, _TALL, _GAP = 16, 76, 46, 4
-_WIDEST = 118
+_WIDEST = 158
 STRONGEST = 0.3  # opacity of a full cell: dark ink on it keeps its contrast
 
 

@@ -48,7 +48,7 @@ def _draw_row(c: Canvas, y: float, row: Lane) -> float:
     columns = [
         wrap(row.command, _LANES[0][2] - 2 * _PAD),
         _stored_lines(row.stored, _LANES[1][2] - 2 * _PAD),
-        wrap(row.shown or _NO_TEXT, _LANES[2][2] - 2 * _PAD),
+        wrap(row.shown.rstrip() or _NO_TEXT, _LANES[2][2] - 2 * _PAD),
     ]
     height = max(len(lines) for lines in columns) * _LINE + 2 * _PAD
     for (_, x, width), lines in zip(_LANES, columns, strict=True):

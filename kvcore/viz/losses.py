@@ -72,7 +72,8 @@ def _stack(c: Canvas, x: float, y: float, each: Kept, scale: float) -> None:
     if each.unknown:
         c.rect(at, y, each.unknown * scale, _BAR, "unknown-edge dotted", stroke_width="1.6")
     parts = [(f"{each.acked:,} acked:", ""), (f"{each.survived:,} survived", " client")]
-    parts += [(f"× {each.lost:,} lost", " lost")] if each.lost or not each.unknown else []
+    parts += [(f"× {each.lost:,} lost", " lost")] if each.lost else []
+    parts += [("none lost", " follower")] if not each.lost and not each.unknown else []
     parts += [(f"? {each.unknown:,} unknown", " unknown")] if each.unknown else []
     for text, ink in parts:
         c.text(round(x, 1), y + _BAR + 14, text, f"small bold{ink}")

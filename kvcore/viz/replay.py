@@ -137,7 +137,8 @@ def logs_at(
     model, _ = _replayed(records, group, at, servers)
 
     def told(each: LogEntry) -> LogEntry:
-        text = each.text or known.get((each.index, each.term), "")
+        founding = "members" if each.index == 1 else ""  # by which each server was begun
+        text = each.text or known.get((each.index, each.term), founding)
         return LogEntry(each.index, each.term, text)
 
     return tuple(

@@ -13,6 +13,9 @@ from kvcore.viz.figure import has_widgets, show, show_widget
 from kvcore.viz.logstrip import Entry, log_strip
 
 
+HANDLE = "#0077B8"  # 3:1 and more on both grounds
+
+
 def log_slider(entries: Sequence[Entry], *, title: str = "log", name: str = "entries") -> None:
     """Shows the final state, and a slider where there is a front end; `name` is the variable's."""
     log = list(entries)
@@ -33,6 +36,7 @@ def log_slider(entries: Sequence[Entry], *, title: str = "log", name: str = "ent
         description="revision",
         continuous_update=True,
     )
+    slider.style.handle_color = HANDLE  # the theme's own is white on white
 
     def moved(change: dict[str, int]) -> None:
         frame.value = log_strip(log, title=title, upto=change["new"]).html()
