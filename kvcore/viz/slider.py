@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from kvcore.viz.figure import has_widgets, show, show_widget
 from kvcore.viz.logstrip import Entry, log_strip
 
-
 HANDLE = "#0077B8"  # 3:1 and more on both grounds
 
 

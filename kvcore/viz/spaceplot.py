@@ -39,6 +39,7 @@ class Plot:
     span: float
     is_of_a_group: bool
     labels: Labels
+    inside: list[tuple[float, float, str, str]]  # what pills say, written over the lines, too
     notes: list[tuple[float, Sequence[float], str, str]]  # written last, over the lines
     asides: list[tuple[float, Sequence[float], str, str]]  # and then these, if there is room
 
@@ -56,7 +57,8 @@ class Plot:
             apart = _CLIENT_LANE if lane in clients else _SERVER_LANE
             y += apart if is_of_a_group else _LANE
         labels = Labels(canvas, left, WIDTH - 6)
-        return Plot(canvas, heights, tuple(clients), left, span, is_of_a_group, labels, [], [])
+        scales = heights, tuple(clients), left, span, is_of_a_group
+        return Plot(canvas, *scales, labels, [], [], [])
 
     def x(self, moment: float) -> float:
         """Where a moment is."""
@@ -184,14 +186,15 @@ class Plot:
         c.rect(left, y - _PILL / 2, wide, _PILL, "ground")
         c.rect(left, y - _PILL / 2, wide, _PILL, edge, stroke_width="1.6")
         if width(label, "small bold") + 8 <= wide:
-            middle = {"text_anchor": "middle"}
-            c.text(left + wide / 2, y + 4, label, f"small bold {ink}", **middle)
+            self.inside.append((left + wide / 2, y + 4, label, f"small bold {ink}"))
             return
         over = y - _PILL / 2 - 5
         self.labels.place(left, (over, over - 13), label, f"small bold {ink}")
 
     def finish(self) -> None:
         """Writes the words that were kept back, over all lines: messages' where there is room."""
+        for x, y, text, style in self.inside:
+            self.canvas.text(x, y, text, f"{style} halo", text_anchor="middle")
         for x, bases, text, style in self.notes:
             self.labels.place(x, bases, text, f"{style} halo")
         told: dict[tuple[str, float], float] = {}  # each word once in a while
