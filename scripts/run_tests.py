@@ -58,6 +58,7 @@ STAGES: dict[str, list[list[str]]] = {
             *(*PYTEST, *PARALLEL, "tests/lessons/test_structure.py"),
             *("tests/lessons/test_claims.py", "tests/lessons/test_levers.py"),
             *("tests/lessons/test_command_line_cells.py", "tests/lessons/test_storage_engines.py"),
+            "tests/lessons/test_libraries.py",
         ],
     ],
     "lessons-solution": [
