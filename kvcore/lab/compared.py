@@ -184,7 +184,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
         "is silent for about 10 s",
         "kvcore's first heartbeat tells its client to begin again; else the client has to miss two",
         ("05 cell-30",),
-        "docs/differences.md",
+        _LIVE,
     ),
     Expectation(
         "race",

@@ -128,6 +128,61 @@ def test_a_partition_is_refused_in_a_sentence_that_names_the_containers(verb):
     asyncio.run(to_the_end(main))
 
 
+def test_a_ports_file_that_is_being_written_is_looked_at_again():
+    require("go")
+
+    async def main():
+        cluster = Cluster.nats_processes(1)
+        process, port = cluster.members[0], cluster.members[0].port
+        (file,) = process.directory.glob("*.ports")
+        whole = file.read_text()
+        file.write_text(whole[: len(whole) // 2])
+        assert not process.ready()
+        file.write_text(whole)
+        assert process.ready()
+        assert process.port == port
+        cluster.close()
+
+    asyncio.run(to_the_end(main))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_paused_server_has_stopped_when_pause_returns():
+    require("go")
+
+    async def main():
+        cluster = Cluster.nats_processes(1)
+        for _ in range(20):
+            await cluster.pause()
+            threads = Path(f"/proc/{cluster.members[0].pid}/task").iterdir()
+            states = {(each / "stat").read_text().rpartition(")")[2].split()[0] for each in threads}
+            assert states == {"T"}
+            await cluster.resume()
+        cluster.close()
+
+    asyncio.run(to_the_end(main))
+
+
+def test_real_nats_is_on_this_machine_unless_a_url_says_where(monkeypatch):
+    require("go")
+    monkeypatch.setenv("KVCORE_WORLD", "nats")
+    monkeypatch.delenv("NATS_URL", raising=False)
+
+    async def main():
+        cluster = Cluster.open(servers=1)
+        beside = Cluster.beside(1)
+        assert (cluster.world, beside.world) == ("nats-processes", "nats-processes")
+        monkeypatch.setenv("NATS_URL", cluster.urls[0])
+        assert Cluster.open(servers=1).world == "nats"
+        beside.close()
+        monkeypatch.setenv("KVCORE_WORLD", "sim")
+        beside = Cluster.beside(1)
+        assert beside.world == "processes"
+        beside.close()
+
+    asyncio.run(to_the_end(main))
+
+
 def test_without_the_program_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(programs, "found", lambda _name: iter(()))
     with pytest.raises(NoNatsServer, match=r"go install .*nats-server.*Cluster\.processes\(3\)"):

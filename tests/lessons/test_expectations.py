@@ -183,6 +183,38 @@ async def odd_engine(js):
     return "made"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_when_a_watcher_hears_of_what_is_put_after_a_restart(kind):
+    async def scenario(cluster):
+        js = (await cluster.connect()).jetstream()
+        kv = await js.create_key_value(bucket="b")
+        watcher = await kv.watchall()
+        assert await watcher.updates(timeout=10) is None
+        await cluster.restart()
+        (nc,) = cluster.clients
+        await until(connected(nc))
+        began = time.monotonic()
+        await kv.put("key", b"v")
+        entry = await watcher.updates(timeout=90)
+        assert entry.value == b"v"
+        return time.monotonic() - began
+
+    silent = ran(kind, 1, scenario)
+    at_once = says("watcher", "kvcore")
+    assert at_once == "hears the next put at once"
+    if kind == "nats":
+        assert silent >= seconds(says("watcher", "nats"))[0] / 2  # two heartbeats are 10 s
+    else:
+        assert silent < seconds(says("watcher", "nats"))[0] / 2
+
+
+def connected(nc):
+    async def look():
+        return nc.is_connected
+
+    return look
+
+
 def test_nats_server_syncs_every_two_minutes_and_kvcore_before_it_answers():
     port = free_ports(1)[0]
 
