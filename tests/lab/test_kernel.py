@@ -309,3 +309,22 @@ def test_a_simulated_world_gives_way_to_real_processes_and_back(world):
     assert (said.error, said.stderr) == ("", "")
     gone = "import os\ntry:\n    os.kill(pid, 0)\nexcept ProcessLookupError:\n    print('gone')"
     assert world.run(gone).stdout == "gone\n"
+
+
+def test_a_listed_cell_says_on_real_servers_why_it_is_skipped_and_runs_once_they_are_left(kernel):
+    waits = 'print("waits")  # await asyncio.sleep(301)'
+    assert kernel.run(waits).stdout == "waits\n"
+    assert kernel.run("real = Cluster.processes(1)").error == ""
+    said = kernel.run(waits)
+    assert (said.error, said.stderr, said.stdout.count("\n")) == ("", "", 1)
+    assert said.stdout.startswith("Skipped in this world (processes): this cell waits five minutes")
+    assert kernel.run('print("not listed")').stdout == "not listed\n"
+    kernel.run("another = Cluster.processes(1)")  # leaves the first
+    assert kernel.run(waits).stdout.startswith("Skipped")
+    kernel.run("real.close()")  # which is not the current one
+    assert kernel.run(waits).stdout.startswith("Skipped")
+    kernel.run("cluster = Cluster.sim(seed=1)")
+    assert kernel.run(waits).stdout == "waits\n"
+    kernel.run("third = Cluster.processes(1)")
+    kernel.run("third.close()")
+    assert kernel.run(waits).stdout == "waits\n"
