@@ -8,7 +8,8 @@ Learners work on a copy, so that an update of the course never conflicts with an
 without the stored outputs, so that no result stands below a prediction before it is made. A
 lesson in work/ is never overwritten: where the course has moved on and the copy was edited,
 the new text is put beside it as `01_….new.ipynb`, once. `work/.copied.json` remembers what
-was copied, so that an untouched copy can simply be replaced.
+was copied, so that an untouched copy can simply be replaced. The glossary goes with the lessons,
+which link to it.
 
 Left out: choosing a port or a browser; JupyterLab's own flags do that (LAB_ARGS="--port 9999").
 """
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COURSE = ROOT / "course"
 WORK = ROOT / "work"
 FIRST = "00_start_here.ipynb"
+GLOSSARY = "glossary.yml"  # each lesson links to it
 
 
 def digest(path: Path) -> str:
@@ -59,7 +61,7 @@ def copy(course: Path = COURSE, work: Path = WORK) -> list[str]:
     memory = work / ".copied.json"
     copied: dict[str, str] = json.loads(memory.read_text()) if memory.exists() else {}
     told: list[str] = []
-    for lesson in lessons(course):
+    for lesson in [*lessons(course), *course.glob(GLOSSARY)]:
         mine, now = work / lesson.name, digest(lesson)
         if copied.get(lesson.name) == now and mine.exists():
             continue
@@ -68,11 +70,9 @@ def copy(course: Path = COURSE, work: Path = WORK) -> list[str]:
                 told.append(f"work/{lesson.name}: updated (you had not changed it)")
             hand_out(lesson, mine)
         elif digest(mine) != now:
-            newer = mine.with_suffix(".new.ipynb")
+            newer = mine.with_suffix(f".new{mine.suffix}")
             hand_out(lesson, newer)
-            told.append(
-                f"work/{lesson.name}: kept as you left it; the updated lesson is {newer.name}"
-            )
+            told.append(f"work/{lesson.name}: kept as you left it; the updated one is {newer.name}")
         copied[lesson.name] = now
     memory.write_text(json.dumps(copied, indent=1) + "\n")
     return told

@@ -160,7 +160,7 @@ def judge(
         raise TypeError(f"exercise {task.id} is checked with {call}")
     still_open = stubs.open_parts(dict(zip(task.names, answers, strict=True)))
     if still_open:
-        return _result(task, not_attempted(", ".join(still_open)))
+        return _result(task, not_attempted("; ".join(still_open)))
     for name, given in zip(task.names, answers, strict=True):
         if given is None:
             return _result(task, not_yet(f"{name} is None", "an answer", hint="error"))

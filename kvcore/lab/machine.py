@@ -127,7 +127,7 @@ def _packages() -> Iterator[Finding]:
 def _ports() -> Iterator[Finding]:
     for port, who, instead in (
         (4222, "kvcore serve", "kvcore serve -p -1 takes any free one"),
-        (8888, "JupyterLab", "JupyterLab takes the next free one"),
+        (8888, "JupyterLab", "by this JupyterLab, perhaps; another takes the next free one"),
     ):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

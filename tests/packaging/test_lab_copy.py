@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,28 @@ def test_the_first_copy_brings_each_lesson_and_nothing_else(folders):
         "00_start_here.ipynb",
         "01_put_get.ipynb",
     ]
+
+
+def test_what_the_lessons_link_to_is_copied_with_them(tmp_path):
+    lab.copy(ROOT / "course", tmp_path)
+    links = set()
+    for lesson in tmp_path.glob("*.ipynb"):
+        for cell in nbformat.read(lesson, as_version=4).cells:
+            if cell.cell_type == "markdown":
+                links |= set(re.findall(r"\]\((?!https?:)([^)#]+)", cell.source))
+    assert "glossary.yml" in links
+    assert [link for link in sorted(links) if not (tmp_path / link).exists()] == []
+
+
+def test_an_edited_glossary_is_kept_as_an_edited_lesson_is(folders):
+    course, work = folders
+    (course / "glossary.yml").write_text("first edition")
+    lab.copy(course, work)
+    (work / "glossary.yml").write_text("my notes")
+    (course / "glossary.yml").write_text("second edition")
+    lab.copy(course, work)
+    assert (work / "glossary.yml").read_text() == "my notes"
+    assert (work / "glossary.new.yml").read_text() == "second edition"
 
 
 def test_a_second_copy_leaves_an_edited_lesson_alone(folders):
