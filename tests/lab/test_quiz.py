@@ -67,6 +67,11 @@ def test_open_placeholders_are_not_attempted():
     assert "open      S4" in result.text
 
 
+def test_open_parts_whose_names_have_commas_can_be_told_apart():
+    result = judge("91a", ({"S3": ..., "S4": "true-if", "history": ...},))
+    assert "open      S3; history" in result.text
+
+
 def test_missing_keys_and_other_types_are_said():
     assert "no S4" in judge("91a", ({"S3": "true-if", "history": 1},)).text
     assert "verdicts is a list" in judge("91a", (["true"],)).text
