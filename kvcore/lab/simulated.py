@@ -89,6 +89,11 @@ class SimulatedCluster(Cluster):
 
     async def connect(self, **options: Any) -> Client:
         """nats-py's own client, on the world's loop."""
+        if self.simulation.closed:
+            raise NotInThisWorld(
+                "This cluster is closed: opening another one left it. "
+                "Open it again with the cell that made it: cluster = Cluster.open(…)."
+            )
         if asyncio.get_running_loop() is not self.simulation.loop:
             raise NotInThisWorld(
                 "This runs outside the simulated world. In a notebook make the cluster in a "

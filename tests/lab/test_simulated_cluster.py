@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kvcore.lab.cluster import Cluster, run
+from kvcore.lab.cluster import Cluster, NotInThisWorld, run
 from kvcore.raft.rules import PAPER
 
 
@@ -123,3 +123,13 @@ def test_a_rewound_cluster_has_lived_through_the_same():
         assert await kv.put("key", b"another way") == 2
 
     in_cluster(story)
+
+
+def test_a_cluster_that_was_left_says_so_and_how_to_open_it_again():
+    async def main():
+        left = Cluster.sim(seed=1)
+        Cluster.sim(seed=2)
+        with pytest.raises(NotInThisWorld, match=r"closed: .*Cluster\.open"):
+            await left.connect()
+
+    run(main)
