@@ -274,3 +274,9 @@ def test_a_server_outside_a_bucket_s_group_is_no_follower_but_has_no_copy():
     assert "log end" not in card
     down = node_cards([Node("n3", "no copy", down=True, doing="down")])
     assert "n3 is down; it has no copy." in down.alt
+
+
+def test_the_entry_that_founded_a_group_is_named_where_no_record_tells_it():
+    begun = [at(0, "n1", "append", group=GROUP, first=1, last=2, term=1)]
+    (log,) = logs_at(begun, GROUP, servers=["n1"])
+    assert [each.text for each in log.entries] == ["members", ""]

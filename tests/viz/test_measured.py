@@ -148,3 +148,14 @@ def test_show_takes_a_plot_and_prints_its_twin_without_a_front_end(capsys):
     pytest.importorskip("matplotlib")
     show(election_histogram(TIMES))
     assert "median 200 ms" in capsys.readouterr().out
+
+
+def test_a_run_that_lost_nothing_says_so_without_the_colour_of_a_loss():
+    whole, part = (
+        stacked_bars([run], title="one run")
+        for run in (Kept("kill -9", 400), Kept("power cut", 345, 55))
+    )
+    assert "none lost" in texts(whole)
+    assert 'bold lost"' not in whole.svg
+    assert "× 55 lost" in texts(part)
+    assert 'bold lost"' in part.svg

@@ -299,3 +299,8 @@ def test_a_decision_flow_ends_at_the_first_refusal():
     assert refused.alt == "May it? Answered yes: 1 (10054). The way ends at a refusal."
     assert through.alt == "May it? Answered yes: 2 (the oldest goes). The way ends at stored."
     assert decision_flow(FLOW, end="stored", title="May it?").table.columns[-1] == "if yes"
+
+
+def test_a_text_that_ends_in_empty_lines_makes_its_row_no_taller():
+    plain, ended = (three_lanes([Lane("get", b"hi", f"hi{tail}")]) for tail in ("", "\n\n\n\n"))
+    assert plain.svg.partition("viewBox")[2][:20] == ended.svg.partition("viewBox")[2][:20]

@@ -57,3 +57,12 @@ def test_notes_at_the_same_moment_do_not_cover_each_other():
 
 def test_an_empty_diagram_is_still_a_picture():
     assert space_time(["A", "n1"], []).table.rows == ()
+
+
+def test_what_a_pill_says_is_written_over_the_arrows_that_cross_it():
+    crossing = [
+        Operation("A", "n1", 0, 1, 2, 3, "a long get"),
+        Operation("B", "n1", 0, 1, 2, 3, "another get"),
+    ]
+    svg = space_time(["A", "B", "n1"], crossing).svg
+    assert svg.index(">another get<", svg.index("</desc>")) > svg.rindex("<line")
