@@ -45,8 +45,10 @@ class Lab:
         )
 
     def close(self) -> None:
-        """Ends the lesson's kernel; nothing is saved."""
-        self.js("await lesson.sessionContext.shutdown(); lesson.dispose();")
+        """Ends the open lesson's kernel, if one is open; nothing is saved."""
+        self.js(
+            "if (lesson?.sessionContext) {await lesson.sessionContext.shutdown();lesson.dispose();}"
+        )
 
     def run_all(self) -> None:
         """Runs every cell: to the end, or to the first error."""
