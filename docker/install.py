@@ -25,7 +25,7 @@ MODULES = {  # extra: what it brings; "" is without any
     "": ("nats", "rich", "typer", "uvloop"),
     "rocksdb": ("rocksdict",),
     "secure": ("bcrypt", "cryptography"),
-    "course": ("anywidget", "ipywidgets", "jupyterlab", "matplotlib", "pandas", "rocksdict"),
+    "course": ("ipywidgets", "jupyterlab", "matplotlib", "pandas", "rocksdict"),
 }
 
 

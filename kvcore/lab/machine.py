@@ -35,7 +35,7 @@ SYNCS_COUNT = 10
 SLOW_SYNC_MS = 50
 FREE_DISK_BYTES = 500 * 1024 * 1024
 REQUIRED = ("nats-py", "rich", "typer")
-COURSE = ("jupyterlab", "ipykernel", "ipywidgets", "anywidget", "pandas", "matplotlib")
+COURSE = ("jupyterlab", "ipykernel", "ipywidgets", "pandas", "matplotlib")
 PROGRAMS = (
     (("nats",), "the official CLI", "lessons use kvcore's own instead"),
     (("nats-server",), "the real NATS server", "only comparisons need it"),
