@@ -7,6 +7,7 @@ background, which is where overwritten values go. Reads look from the newest to 
     rocksdb/lock       held while a server uses the directory, as the file engine's
     rocksdb/promise    the sequence number that the last sync covered
     rocksdb/db/*       RocksDB's own: *.log is the write-ahead log, *.sst the sorted files
+    rocksdb/torn-*     the end of a log that RocksDB couldn't have read, see `rocks_logs.py`
 
 The contract asks for three things that RocksDB doesn't do by itself.
 
@@ -55,6 +56,7 @@ from rocksdict import (
 from kvcore.limits import MIB, ROCKS_CACHE_BYTES, ROCKS_FLUSH_BYTES
 from kvcore.storage.base import Batch, StorageError
 from kvcore.storage.files import OsFileSystem
+from kvcore.storage.rocks_logs import put_aside_unreadable
 
 SLICE_KEYS = 256  # a view's scan reads ahead so far; other reads may come between
 POINT_DELETES_COUNT = 1000  # a range with more keys than this is deleted as a range
@@ -176,6 +178,7 @@ class Rocks:
         try:
             with self._told:
                 self._promise = os.open(self._fs.path("promise"), os.O_RDWR | os.O_CREAT, 0o600)
+                put_aside_unreadable(self._path, Path(directory))
                 self._check_promise()
                 self._db = Rdict(str(self._path), _options(flush_bytes))
                 self._tell_durable(self._lengths(), self._db.latest_sequence_number())

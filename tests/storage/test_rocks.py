@@ -1,5 +1,7 @@
 """What the rocksdb engine adds to RocksDB: a prefix after power cuts, and damage that is told."""
 
+import subprocess
+import sys
 import threading
 from random import Random
 
@@ -127,6 +129,45 @@ def test_the_same_damage_to_bytes_that_nobody_promised_costs_only_them(tmp_path)
     found = contents(store)
     assert 80 < len(found) < 100
     assert list(found) == [b"%03d" % number for number in range(len(found))]
+    store.close()
+
+
+OPENS = """
+import sys
+from kvcore.storage.rocks import Rocks
+store = Rocks(sys.argv[1])
+print(len(list(store.scan(b"", b"~"))))
+store.close()
+"""
+
+
+@pytest.mark.parametrize("kind", [5, 6, 7, 8, 11, 131])
+def test_a_torn_end_that_looks_like_a_log_used_before_does_not_stop_the_start(tmp_path, kind):
+    """RocksDB reads such a record for ever, so the store is opened by a process that can end."""
+    directory, _ = left_behind(tmp_path, synced=True)
+    log = max((directory / "db").glob("*.log"))
+    tail = b"\x01\x02\x03\x04\x20\x00" + bytes([kind]) + b"x" * 90
+    with log.open("ab") as file:
+        file.write(tail)
+    done = subprocess.run(
+        [sys.executable, "-c", OPENS, str(directory)], capture_output=True, timeout=30, check=True
+    )
+    assert done.stdout == b"100\n"
+    assert (directory / f"torn-{log.name}").read_bytes() == tail
+
+
+def test_records_over_many_blocks_are_no_torn_end(tmp_path):
+    disk = RocksPowerCuts(tmp_path / "store", Random(1), lambda d, report: rocks.Rocks(d))
+    rng = Random(2)
+    store = disk.open()
+    for number in range(40):
+        store.write(Batch([(b"%03d" % number, rng.randbytes(rng.randrange(100_000)))]))
+    store.sync()
+    disk._cut = lambda path, length: None
+    disk.power_cut()
+    store = disk.open()
+    assert len(contents(store)) == 40
+    assert not list(disk._place().glob("torn-*"))
     store.close()
 
 
