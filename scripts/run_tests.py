@@ -26,6 +26,7 @@ from threading import Event, Lock
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
+COMMAND_S = 2400  # ten times what the longest takes
 PARALLEL = ["-n", "2", "--dist", "loadfile"]
 SPREAD = ["-n", "2", "--dist", "worksteal"]  # few files, long tests that share nothing
 # Strict: every stored output is compared. A dead kernel hangs nbval without the time-out.
@@ -99,6 +100,17 @@ class Tally:
         return self.passed + self.failed + len(self.skips) - before
 
 
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """Runs it in the project's folder; one that hangs is killed, and has failed."""
+    try:
+        return subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=COMMAND_S
+        )
+    except subprocess.TimeoutExpired as late:
+        said = (late.stdout or b"").decode(errors="replace")
+        return subprocess.CompletedProcess(command, 1, said, f"killed after {COMMAND_S} s\n")
+
+
 def run_stage(name: str, tally: Tally) -> bool:
     start = time.monotonic()
     tests = wrong = 0
@@ -108,7 +120,7 @@ def run_stage(name: str, tally: Tally) -> bool:
             report = Path(scratch) / "junit.xml"
             is_pytest = "pytest" in command
             full = [*command, f"--junitxml={report}"] if is_pytest else command
-            done = subprocess.run(full, cwd=ROOT, capture_output=True, text=True, check=False)
+            done = run(full)
             with tally.guard:
                 counted = tally.read(report) if report.exists() else 0
             tests += counted
