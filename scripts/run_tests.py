@@ -72,9 +72,9 @@ STAGES: dict[str, list[list[str]]] = {
 LANES = [
     [
         *("style", "architecture", "unit", "simulation", "storms"),
-        *("lessons-solution", "lessons-mutant"),
+        "lessons-solution",
     ],
-    ["interop", "containers", "lessons-stub", "browser"],
+    ["interop", "containers", "lessons-stub", "lessons-mutant", "browser"],
 ]
 
 
