@@ -165,4 +165,5 @@ LESSONS = {
     "11": Lesson(
         "a with 90 bytes", _predictions("11", "full", "old", "stale", "net", "interest", "lower")
     ),
+    "14": Lesson("A kill is not a power cut", _predictions("14", "copies", "silence", "killed")),
 }

@@ -57,6 +57,15 @@ SHOWN = {
         "wrong last sequence: 3",
         "can not cancel deny purge",
     ],
+    14: [
+        "levers are mostly the configuration of the stream",
+        "num_replicas: 1",
+        "discard: 'new'",
+        "happened   1 copy, new is refused",
+        "happened   2 to 20 seconds",
+        "happened   none",
+        "sync always: all three dark, 0 of 20",
+    ],
 }
 
 

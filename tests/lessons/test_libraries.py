@@ -33,6 +33,7 @@ PANEL = "kvcore.lab.panel"
 USES = {
     "pandas": [
         Use("06", "pd.DataFrame", IN_THE_CELL, "elections by the terms they took"),
+        Use("14", "pd.set_option", IN_THE_CELL, "sentences in a table that are not cut off"),
         Use("14", "expectations", "kvcore.lab.compared", "where real NATS differs, by topic"),
     ],
     "matplotlib": [
