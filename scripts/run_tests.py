@@ -23,8 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
 
-from kvcore.lab import programs
-
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider"]
@@ -33,9 +31,6 @@ PARALLEL = ["-n", "2", "--dist", "loadfile"]
 SPREAD = ["-n", "2", "--dist", "worksteal"]  # few files, long tests that share nothing
 # Strict: every stored output is compared. A dead kernel hangs nbval without the time-out.
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout=60", "-o", "filterwarnings="]
-
-# Lesson 14 runs real nats-servers. Without the program its tests are skipped, and say so.
-IF_NATS = [] if next(programs.found("nats-server"), None) else ["--ignore-glob=*14_*.ipynb"]
 
 STAGES: dict[str, list[list[str]]] = {
     "style": [
@@ -59,7 +54,7 @@ STAGES: dict[str, list[list[str]]] = {
     ],
     "containers": [[*PYTEST, "tests/containers"]],
     "lessons-stub": [
-        [*PYTEST, *PARALLEL, *NBVAL, *IF_NATS, "course"],
+        [*PYTEST, *PARALLEL, *NBVAL, "course"],
         [
             *(*PYTEST, *PARALLEL, "tests/lessons/test_structure.py"),
             *("tests/lessons/test_claims.py", "tests/lessons/test_levers.py"),

@@ -11,7 +11,6 @@ from typing import assert_never
 import pytest
 
 from tests.browser.table import LESSONS, Click, Controls, Prediction
-from tests.support.require import program
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "course").glob("[0-9][0-9]_*.ipynb"))
@@ -28,8 +27,6 @@ def test_a_lesson_runs_and_python_and_its_pictures_follow_each_widget_in_both_th
     number = notebook.name[:2]
     row = LESSONS.get(number)
     assert row, f"lesson {number} has no row in table.py"
-    if number == "14":
-        program("nats-server")
     lab.open(notebook.name)
     lab.run_all()
     assert lab.errors() == []

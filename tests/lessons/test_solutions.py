@@ -9,12 +9,10 @@ from nbclient import NotebookClient
 
 from kvcore.lab import grading
 from scripts import stable
-from tests.support.require import program
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "course").glob("[0-9][0-9]_*.ipynb"))
 
-NEEDS_NATS_SERVER = {"14"}
 PATIENCE = "10"  # on a busy machine a check may wait for its turn
 
 each_lesson = pytest.mark.parametrize("lesson", LESSONS, ids=lambda p: p.stem)
@@ -32,8 +30,6 @@ def test_each_reference_passes_on_fifty_seeds(lesson, tmp_path, monkeypatch):
 @each_lesson
 @pytest.mark.parametrize("approach", [0, 1], ids=["first", "second"])
 def test_the_solved_lesson_runs_strictly(lesson, approach, tmp_path):
-    if lesson.name[:2] in NEEDS_NATS_SERVER:
-        program("nats-server")
     target = tmp_path / lesson.name
     solved = grading.solve(lesson, target, approach)
     assert solved == [task.id for task in grading.exercises(lesson.name[:2])]
