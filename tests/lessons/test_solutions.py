@@ -9,6 +9,7 @@ from nbclient import NotebookClient
 
 from kvcore.lab import grading
 from scripts import stable
+from tests.support.require import require_for
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted((ROOT / "course").glob("[0-9][0-9]_*.ipynb"))
@@ -30,6 +31,7 @@ def test_each_reference_passes_on_fifty_seeds(lesson, tmp_path, monkeypatch):
 @each_lesson
 @pytest.mark.parametrize("approach", [0, 1], ids=["first", "second"])
 def test_the_solved_lesson_runs_strictly(lesson, approach, tmp_path):
+    require_for(lesson)
     target = tmp_path / lesson.name
     solved = grading.solve(lesson, target, approach)
     assert solved == [task.id for task in grading.exercises(lesson.name[:2])]

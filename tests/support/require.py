@@ -28,6 +28,7 @@ NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
 # need -> packages that can be imported
 PACKAGES = {"rocksdb": ("rocksdict",)}
 PART_OF = {"compiler": "go"}  # who promises the second has promised the first
+LESSONS = {"14": "go"}  # what a lesson starts that a learner's machine may lack
 
 # program -> the words that make it say its version, and the oldest that will do
 OLDEST: dict[str, tuple[str, tuple[int, int]]] = {
@@ -91,6 +92,12 @@ def require(need: str) -> None:
     if not absent:
         return
     lacking(need, f"needs {need}: {', '.join(absent)} not found")
+
+
+def require_for(notebook: Path) -> None:
+    """As `require`, for what this lesson's cells start; most start nothing that may be missing."""
+    if notebook.name[:2] in LESSONS:
+        require(LESSONS[notebook.name[:2]])
 
 
 def lacking(need: str, reason: str) -> None:
