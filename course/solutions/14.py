@@ -36,7 +36,7 @@ ex_14b__by_the_table__causes = {
 ex_14c__count_what_is_left__days = {
     "docker kill of all three": "there",
     "power cut of the one machine that all three run on": "gone",
-    "power cut of one of three machines": "there",
+    "power cut of one of three machines, nothing else wrong": "there",
     "power cut of all three machines": "gone",
     "the same, sync_interval: always": "there",
     "docker rm -f of all three, data in volumes": "there",

@@ -197,7 +197,9 @@ _FATES = (THERE, GONE)
 DAYS = {
     "docker kill of all three": Question(THERE, {GONE: "M16"}, _FATES),
     "power cut of the one machine that all three run on": Question(GONE, {THERE: "shared"}, _FATES),
-    "power cut of one of three machines": Question(THERE, {GONE: "others"}, _FATES),
+    "power cut of one of three machines, nothing else wrong": Question(
+        THERE, {GONE: "others"}, _FATES
+    ),
     "power cut of all three machines": Question(GONE, {THERE: "M15"}, _FATES),
     "the same, sync_interval: always": Question(THERE, {GONE: "always"}, _FATES),
     "docker rm -f of all three, data in volumes": Question(THERE, {GONE: "volume"}, _FATES),
